@@ -1,0 +1,63 @@
+"""Everything cord can say went wrong, as one small tree.
+
+    CordError                    a sentence for the user: what, where, what to do
+    ├── UsageError               the command line was used wrongly            exit 2
+    ├── RecipeError              the recipe is wrong: file, field, remedy     exit 2
+    ├── ProblemsError            the problem source cannot be read at all     exit 2
+    ├── EngineError              a model could not be reached or used         exit 1
+    │   ├── EngineUnreachable    transient: worth another try
+    │   └── ContextTooLong       this prompt does not fit this model
+    ├── LakeError                the lake cannot be read or written           exit 1
+    └── ContractBroken           a data contract did not hold                 exit 3
+
+An error crosses exactly one boundary (recipe, problem source, engine, lake) and its message is
+written for the person who runs cord, who may never have read this code: no traceback is shown.
+A single bad row or a single failed problem is *not* an error: it is data, and goes to quarantine
+with its reason.
+"""
+
+
+class CordError(Exception):
+    """Base of every error that cord raises on purpose. `str(error)` is shown to the user as is."""
+
+    exit_code = 1
+
+
+class UsageError(CordError):
+    """The command line was used wrongly."""
+
+    exit_code = 2
+
+
+class RecipeError(CordError):
+    """The recipe is wrong. The message names the file and the field."""
+
+    exit_code = 2
+
+
+class ProblemsError(CordError):
+    """The problem source cannot be read at all (single bad rows go to quarantine instead)."""
+
+    exit_code = 2
+
+
+class EngineError(CordError):
+    """A model could not be loaded, reached or used."""
+
+
+class EngineUnreachable(EngineError):
+    """The engine did not answer, or answered that it cannot now: worth another try."""
+
+
+class ContextTooLong(EngineError):
+    """The prompt does not fit into this model's context."""
+
+
+class LakeError(CordError):
+    """The lake cannot be read or written, or is of another version."""
+
+
+class ContractBroken(CordError):
+    """A data contract did not hold. Nothing was published."""
+
+    exit_code = 3

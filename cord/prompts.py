@@ -1,0 +1,53 @@
+"""The words around a problem: the step prompt, the opening of a step, the answer probe.
+
+Prompt-guided segmentation (method.md, part 1): the prompt asks for `### Step n. title` sections
+inside `<think>`, decoding is started with `<think>\\n### Step 1.`, and a proposal ends where the
+next `### Step` would begin. The thinking tag comes from the model's own chat template where that
+opens it already; otherwise it is added.
+"""
+
+from __future__ import annotations
+
+STEP_HEADER = "### Step"
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+
+INSTRUCTIONS = (
+    "Solve the problem. Think first, inside <think> and </think>, in numbered sections, each "
+    "beginning on a line of its own with '### Step n.' and a short title; one idea in each. "
+    "When the reasoning is complete, close it with </think> and end with the sentence "
+    "'The final answer is \\boxed{...}'."
+)
+
+ANSWER_PROBE = THINK_CLOSE + "\n\nThe final answer is \\boxed{"
+"""Behind the thinking, in front of the answer that is scored; its own tokens do not count."""
+
+
+def messages(question: str, instructions: str = INSTRUCTIONS) -> list[dict[str, str]]:
+    """The chat that a model's template renders: instructions as system, question as user."""
+    return [
+        {"role": "system", "content": instructions},
+        {"role": "user", "content": question},
+    ]
+
+
+def thinking_opening(rendered_prompt: str) -> str:
+    """What must follow a rendered prompt so that the first step can begin.
+
+    Reasoning models' templates often end with an open `<think>` already (DeepSeek-R1-Distill,
+    QwQ); then nothing but a missing newline is added.
+    """
+    if rendered_prompt.rstrip().endswith(THINK_OPEN):
+        return "" if rendered_prompt.endswith("\n") else "\n"
+    return THINK_OPEN + "\n"
+
+
+def step_opening(number: int) -> str:
+    """The header that a step is made to begin with; `number` counts from 1."""
+    return f"{STEP_HEADER} {number}."
+
+
+def split_thinking(text: str) -> tuple[str, str | None]:
+    """Split at the first `</think>`: (thinking, closing); closing is None while it is open."""
+    thinking, tag, closing = text.partition(THINK_CLOSE)
+    return thinking, (closing if tag else None)

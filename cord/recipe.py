@@ -1,0 +1,215 @@
+"""A recipe: everything that decides what a run makes, as its user writes it in YAML.
+
+Each section is one small frozen model; unknown keys are refused with the nearest valid one.
+Validation touches nothing outside (no file, no server). What *identifies* the data (models,
+temperatures, search, seed, problems) is kept apart from how the work is *carried out* (`shards`,
+`in_flight`, `workers`, `runner`, urls): `cord.plan` fingerprints only the former.
+
+Secrets never stand here: a teacher names the environment variable that holds its key.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from cord.prompts import INSTRUCTIONS
+
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, nothing unknown, nothing coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ProblemSource(Section):
+    """Where the problems are, and which columns they use."""
+
+    source: Literal["auto", "jsonl", "parquet", "hf"] = "auto"
+    """`auto` goes by the path's ending; `hf` is a name on the Hugging Face hub."""
+    path: str = Field(min_length=1)
+    """File, folder, `s3://bucket/key` or hub name. Relative to the recipe, then to the
+    working folder."""
+    split: str = "train"
+    """For hub data sets."""
+    id: str | None = None
+    """Column with the problem's id; without it `id` where there is one, else a hash of the
+    question."""
+    question: str = "question"
+    answer: str = "answer"
+    answer_rule: Literal["as-is", "gsm8k", "boxed"] = "as-is"
+    """How the answer is taken out of its column: whole, behind `####`, or from `\\boxed{}`."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first so many rows."""
+
+
+def _secret_free(url: str) -> str:
+    if re.search(r"//[^/]*:[^/]*@", url):
+        raise ValueError("a password in a url; name an environment variable in api_key_env instead")
+    return url.rstrip("/")
+
+
+class Model(Section):
+    """A language model: behind a vLLM server's url, or embedded in this process."""
+
+    model: str = Field(min_length=1)
+    """Model name on the server; for an embedded one a folder, or `cord:NAME` for one of the
+    small models that cord ships."""
+    url: Annotated[str, BeforeValidator(lambda v: _secret_free(v) if isinstance(v, str) else v)] | (
+        None
+    ) = Field(default=None)
+    """`http://host:port/v1` of a vLLM server."""
+    engine: Literal["vllm", "embedded"] | None = None
+    """Usually left out: `vllm` where there is a url, `embedded` for `cord:NAME`."""
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Environment variable that holds the server's key; never the key itself."""
+
+    @model_validator(mode="after")
+    def _engine_and_url_agree(self) -> Self:
+        if self.kind == "vllm" and self.url is None:
+            raise ValueError(
+                "no url; give the server's `url: http://host:port/v1`, "
+                "or `engine: embedded` to load the model in this process"
+            )
+        if self.kind == "embedded" and self.url is not None:
+            raise ValueError("an embedded model has no url; remove `url`, or use `engine: vllm`")
+        return self
+
+    @property
+    def kind(self) -> Literal["vllm", "embedded"]:
+        """Which engine serves it."""
+        if self.engine is not None:
+            return self.engine
+        return "embedded" if self.url is None and self.model.startswith("cord:") else "vllm"
+
+
+class Teacher(Model):
+    """A model that proposes steps."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    temperature: Annotated[float, Field(ge=0, le=5, strict=False)] = 0.6
+    """The paper's heterogeneous teachers: 0.6. 0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
+
+
+class SearchSettings(Section):
+    """The beam search over steps (method.md, part 3)."""
+
+    strategy: Literal["beam"] = "beam"
+    width: int = Field(default=4, ge=1, le=64)
+    """B: how many partial trajectories live on. 1 is greedy."""
+    max_steps: int = Field(default=40, ge=1, le=10_000)
+    max_step_tokens: int = Field(default=1024, ge=1)
+    """Cap on one proposal; a longer step goes on in the next round."""
+    max_tokens: int = Field(default=20_480, ge=1)
+    """Cap on one trajectory's output tokens (paper: 20,480)."""
+    segmentation: Literal["prompt-guided"] = "prompt-guided"
+    criterion: Literal["predictive-perplexity", "random", "max-length"] = "predictive-perplexity"
+    instructions: str = INSTRUCTIONS
+    """System message that asks for `### Step n.` sections."""
+
+
+class RunSettings(Section):
+    """How the work is carried out; only `seed` changes what comes out."""
+
+    seed: int = 0
+    shards: int = Field(default=8, ge=1, le=100_000)
+    """Unit of retry and of commit."""
+    in_flight: int = Field(default=64, ge=1)
+    """Problems decoded at once, over all shards."""
+    workers: int = Field(default=2, ge=1)
+    """Shards decoded at once."""
+    retries: int = Field(default=3, ge=0)
+    """Of each task, with growing, jittered waits."""
+    runner: Literal["threads"] = "threads"
+
+
+class VerifySettings(Section):
+    """How a stated answer is judged."""
+
+    domain: Literal["math"] = "math"
+    time_limit_s: Annotated[float, Field(gt=0, strict=False)] = 5.0
+    """For one answer, in a process of its own pool."""
+
+
+def _domain_alone(value: object) -> object:
+    return {"domain": value} if isinstance(value, str) else value
+
+
+class DeduplicateSettings(Section):
+    """Exact on normalised questions always; near by MinHash at this Jaccard similarity."""
+
+    near: Annotated[float, Field(gt=0, le=1, strict=False)] | None = 0.8
+    """null switches the near pass off."""
+
+
+class ContractSettings(Section):
+    """Bounds that the data must keep, or nothing is published (exit 3)."""
+
+    min_correct: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.0
+    """Least share of the problems read whose kept trajectory is correct."""
+    min_records: int = Field(default=1, ge=0)
+    max_record_tokens: int | None = Field(default=None, ge=1)
+    """Upper bound on a record's sampled tokens; by default the search's `max_tokens`."""
+
+
+class PublishSettings(Section):
+    """What becomes a record."""
+
+    keep: Literal["best", "all"] = "best"
+    """`best`: the best-scored trajectory of a problem, if it is correct. `all`: every correct
+    trajectory of the last beam."""
+
+
+class Recipe(Section):
+    """A whole recipe."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    """Also the data set's name in the lake."""
+    problems: ProblemSource
+    teachers: tuple[Teacher, ...] = Field(strict=False)
+    meta_prover: Annotated[str | Model, Field(union_mode="left_to_right")]
+    """A teacher's name, or a model of its own."""
+    search: SearchSettings = SearchSettings()
+    run: RunSettings = RunSettings()
+    verify: Annotated[VerifySettings, BeforeValidator(_domain_alone)] = VerifySettings()
+    deduplicate: DeduplicateSettings = DeduplicateSettings()
+    contract: ContractSettings = ContractSettings()
+    publish: PublishSettings = PublishSettings()
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        if not self.teachers:
+            raise ValueError("teachers is empty; give at least one")
+        names = [teacher.name for teacher in self.teachers]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two teachers are named {name!r}; give each its own name")
+        if isinstance(self.meta_prover, str) and self.meta_prover not in names:
+            raise ValueError(
+                f"meta_prover {self.meta_prover!r} is none of the teachers ({', '.join(names)}); "
+                "name one of them, or give a model of its own"
+            )
+        return self
+
+    @property
+    def meta_prover_model(self) -> Model:
+        """The model that scores."""
+        if isinstance(self.meta_prover, Model):
+            return self.meta_prover
+        return next(teacher for teacher in self.teachers if teacher.name == self.meta_prover)
+
+
+def find_beside(path: str, recipe_folder: Path) -> str:
+    """Resolve a local path of a recipe: beside the recipe first, else in the working folder.
+
+    Addresses (`s3://`, `cord:`) and absolute paths come back as they are."""
+    if "://" in path or path.startswith("cord:") or Path(path).is_absolute():
+        return path
+    beside = recipe_folder / path
+    return str(beside.resolve() if beside.exists() else Path(path).resolve())
