@@ -102,9 +102,7 @@ def _override(content: dict[str, Any], keys: list[str], value: object) -> None:
     content[keys[-1]] = value
 
 
-def _sentences(
-    error: ValidationError, name: str, lines: Mapping[FieldPath, int]
-) -> Iterator[str]:
+def _sentences(error: ValidationError, name: str, lines: Mapping[FieldPath, int]) -> Iterator[str]:
     details = error.errors(include_url=False)
     for detail in details:
         location = tuple(part for part in detail["loc"] if not _is_branch(part))

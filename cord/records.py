@@ -1,0 +1,114 @@
+"""From trajectories to training records: what is kept, and the exact text a student reads.
+
+`best` keeps a problem's first-ranked trajectory if it was verified correct; `all` keeps every
+correct trajectory of the last beam. A record's assistant message is
+`<think>\\n` + steps + `</think>` + the stated answer: the trajectory's own text, unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cord.prompts import THINK_OPEN
+from cord.types import Outcome, Quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One trajectory of the last beam, as the lake holds it, with its verdict."""
+
+    problem_id: str
+    rank: int
+    question: str
+    answer: str
+    """The reference answer."""
+    text: str
+    teachers: tuple[str, ...]
+    steps: int
+    tokens: int
+    score: float
+    run_id: str
+    key: str
+    finished: bool
+    outcome: Outcome
+    reason: str
+
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation a student is trained on."""
+        return [
+            {"role": "user", "content": self.question},
+            {"role": "assistant", "content": f"{THINK_OPEN}\n{self.text}"},
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What becomes of each problem: records, or the reason why not."""
+
+    records: tuple[Judged, ...]
+    wrong: tuple[Judged, ...]
+    """The best trajectory of each problem without a record."""
+    undecided: tuple[Quarantined, ...]
+
+
+def choose(judged: Iterable[Judged], keep: Literal["best", "all"]) -> Chosen:
+    """Choose the trajectories that become records; every problem ends in exactly one group."""
+    by_problem: dict[str, list[Judged]] = {}
+    for trajectory in judged:
+        by_problem.setdefault(trajectory.problem_id, []).append(trajectory)
+    records: list[Judged] = []
+    wrong: list[Judged] = []
+    undecided: list[Quarantined] = []
+    for problem_id in sorted(by_problem):
+        beam = sorted(by_problem[problem_id], key=lambda t: t.rank)
+        considered = beam[:1] if keep == "best" else beam
+        correct = [t for t in considered if t.finished and t.outcome == "correct"]
+        if correct:
+            records += correct
+        elif considered[0].outcome == "undecided":
+            undecided.append(_undecided(considered[0]))
+        else:
+            wrong.append(considered[0])
+    return Chosen(tuple(records), tuple(wrong), tuple(undecided))
+
+
+def _undecided(trajectory: Judged) -> Quarantined:
+    return Quarantined(
+        stage="verify",
+        reason=f"undecided: {trajectory.reason}",
+        problem_id=trajectory.problem_id,
+        content=trajectory.text[:10_000],
+    )
+
+
+def record_rows(records: Sequence[Judged]) -> list[dict[str, object]]:
+    """Rows of the `records` schema, with the verdict's `outcome` for the contract to see."""
+    return [
+        {
+            "problem_id": r.problem_id,
+            "question": r.question,
+            "answer": r.answer,
+            "messages": r.messages(),
+            "teachers": list(r.teachers),
+            "steps": r.steps,
+            "tokens": r.tokens,
+            "score": r.score,
+            "run_id": r.run_id,
+            "key": r.key,
+            "rank": r.rank,
+            "outcome": r.outcome,
+        }
+        for r in records
+    ]
+
+
+def teacher_shares(records: Iterable[Judged]) -> Mapping[str, float]:
+    """Share of the kept steps that each teacher wrote."""
+    counts: dict[str, int] = {}
+    for record in records:
+        for teacher in record.teachers:
+            counts[teacher] = counts.get(teacher, 0) + 1
+    total = sum(counts.values())
+    return {teacher: counts[teacher] / total for teacher in sorted(counts)} if total else {}
