@@ -1,0 +1,102 @@
+r"""Mathematical answers: what a response states, and whether that equals the reference.
+
+The cheap half is here and runs in the caller's process: finding the stated answer, and equality of
+the normalised strings, which settles most right answers. Whatever is left is for math-verify, in a
+process of the pool (`cord.verification.worker`).
+
+A response without an answer is *wrong*, not undecided: the task was to state one, and that it was
+not stated is certain. A guess from the last number in sight would now and then call a wrong or
+unfinished solution right, and training data pays most for exactly that. Undecided is what the judge
+itself could not do: too long, too costly, not to be read as mathematics.
+"""
+
+from __future__ import annotations
+
+import re
+
+from cord.answers import stated_answer
+from cord.prompts import THINK_CLOSE, THINK_OPEN
+from cord.types import Verdict
+
+MAX_ANSWER_CHARACTERS = 10_000
+"""Nobody's answer; a longer one is not given to the judge."""
+LONE_ANSWER_CHARACTERS = 300
+"""A single line up to here counts as an answer by itself; above, only what is marked as one."""
+
+_STATEMENT = re.compile(
+    r"####|\banswer\b[*_]{0,2}[ \t]{0,2}(?:is|:|=)|^[ \t]{0,3}[*_]{0,2}A:", re.I | re.M
+)
+_WHITE_SPACE = re.compile(r"\s")
+_BEFORE_ANSWER = " \t\r\n:*_"
+_SENTENCE_END = re.compile(r"[.。](?:\s|$)")
+_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s?\{([^{}]*)\}")
+_SPACING = re.compile(r"(?<!\\)\\[,!;: ]|\\(?:left|right|displaystyle)(?![A-Za-z])|~")
+_SPACE_AT_A_SIGN = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])")
+
+
+def find_answer(response: str) -> str | None:
+    r"""The answer that a response states, or None.
+
+    The last `\boxed{...}`; else what follows the last `####`, `answer is`, `Answer:` or `A:` behind
+    the thinking; else the response itself, where it is one word or one short line.
+    """
+    boxed = stated_answer(response)
+    if boxed is not None:
+        return boxed
+    if THINK_CLOSE in response:
+        response = response.rpartition(THINK_CLOSE)[2]
+    elif THINK_OPEN in response:
+        return None  # still thinking: nothing in there is stated yet
+    response = response.strip()
+    stated_at = max((match.end() for match in _STATEMENT.finditer(response)), default=None)
+    if stated_at is not None:
+        return _first_sentence(response[stated_at:].lstrip(_BEFORE_ANSWER))
+    one_word = not _WHITE_SPACE.search(response)
+    if one_word or (len(response) <= LONE_ANSWER_CHARACTERS and "\n" not in response):
+        return response or None
+    return None
+
+
+def _first_sentence(text: str) -> str | None:
+    line = text.split("\n", 1)[0]
+    return _SENTENCE_END.split(line, maxsplit=1)[0].strip(" \t\r*_") or None
+
+
+def normalise(answer: str) -> str:
+    r"""Strip what never changes a value: `$`, spacing, `\left`, `\text{}`, `\dfrac`, a last dot."""
+    text = answer.strip().removesuffix(".")
+    for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
+        if len(text) > len(opening) and text.startswith(opening) and text.endswith(closing):
+            text = text[len(opening) : -len(closing)]
+            break
+    text = _SPACING.sub("", _TEXT.sub(r"\1", text))
+    text = text.replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
+    text = " ".join(_SPACE_AT_A_SIGN.sub("", text.strip()).split())
+    return text.casefold() if text.replace(" ", "").isalpha() and len(text) > 1 else text
+
+
+def judge_at_once(answer: str | None, reference: str) -> Verdict | None:
+    """The verdict, where it takes no mathematics; None where it does."""
+    if not reference.strip():
+        return Verdict("undecided", "none", "there is no reference answer to compare with")
+    if not answer or not answer.strip():
+        return Verdict("wrong", "none", "no answer was stated")
+    if max(len(answer), len(reference)) > MAX_ANSWER_CHARACTERS:
+        if answer.strip() == reference.strip():
+            return Verdict("correct", "exact", "the answer is the reference, letter by letter")
+        return Verdict(
+            "undecided",
+            "none",
+            f"an answer of {len(answer):,} characters against a reference of {len(reference):,}: "
+            f"the judge reads at most {MAX_ANSWER_CHARACTERS:,}",
+        )
+    if normalise(answer) == normalise(reference):
+        return Verdict("correct", "exact", f"{shown(answer)} is the reference {shown(reference)}")
+    return None
+
+
+def shown(answer: str) -> str:
+    """An answer as a reason quotes it: one line, at most 80 characters, none unprintable."""
+    line = " ".join(answer[:1000].split())
+    line = line if len(line) <= 80 else line[:77] + "..."
+    return f"'{''.join(c if c.isprintable() else ascii(c)[1:-1] for c in line)}'"

@@ -1,0 +1,154 @@
+r"""A judge in a process of its own: `python -m cord.verification.worker MEGABYTES`.
+
+Says `{"ready": true}` once math-verify is imported; then one JSON request a line on standard input,
+one JSON verdict a line on standard output. Its parent kills it at the time limit; should the parent
+be gone by then, the operating system's alarm does, which ends even a power of a power inside C.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from functools import lru_cache
+from typing import Any, TextIO
+
+from cord.types import Verdict
+from cord.verification.math import normalise, shown
+
+ORPHAN_GRACE_S = 2.0
+"""Beyond the time limit: by then the parent has killed us, if there is one."""
+_NUMBER_AND_WORDS = re.compile(
+    r"\\?[$€£]?(?P<number>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?P<words>(?: [A-Za-z]{3,}){1,6})", re.ASCII
+)
+_MATHEMATICAL = {
+    "sin",
+    "cos",
+    "tan",
+    "cot",
+    "sec",
+    "csc",
+    "log",
+    "exp",
+    "sqrt",
+    "mod",
+    "and",
+    "not",
+}
+_E_NOTATION = re.compile(r"(?<![\w\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])", re.ASCII)
+
+
+def judge(answer: str, reference: str) -> Verdict:
+    """Compare by value with math-verify. Neither string is empty. May take for ever."""
+    from math_verify import verify
+
+    expected, found = _read(reference), _read(answer)
+    for text, values in ((reference, expected), (answer, found)):
+        if not values:
+            return Verdict(
+                "undecided", "math-verify", f"{shown(text)} cannot be read as mathematics"
+            )
+    try:
+        equal = verify(list(expected), list(found), timeout_seconds=None, raise_on_error=True)
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        reason = f"{shown(answer)} and {shown(reference)} cannot be compared: {_named(error)}"
+        return Verdict("undecided", "math-verify", reason)
+    if equal:
+        return Verdict("correct", "math-verify", f"{shown(answer)} equals {shown(reference)}")
+    return Verdict("wrong", "math-verify", f"{shown(answer)} is not {shown(reference)}")
+
+
+@lru_cache(maxsize=256)
+def _read(answer: str) -> tuple[Any, ...]:
+    """Sympy values (and spellings) of an answer; empty where it cannot be read.
+
+    math-verify reads `18 dollars` as 18*d*o*l*l*a*r*s, and of a text that it cannot read it takes
+    the last number: so a number with its words is read as the number, and all else whole."""
+    from math_verify import parse
+
+    text = normalise(answer)
+    counted = _NUMBER_AND_WORDS.fullmatch(text)
+    if counted and not _MATHEMATICAL & set(counted["words"].lower().split()):
+        text = counted["number"]
+    text = _E_NOTATION.sub(r"\1\\cdot10^{\2}", text.replace("**", "^"))
+    values = parse(rf"\boxed{{{text}}}", parsing_timeout=None, raise_on_error=True)
+    return () if all(isinstance(value, str) for value in values) else tuple(values)
+
+
+def _named(error: BaseException) -> str:
+    message = str(error).split("\n", 1)[0][:200]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def serve(requests: TextIO, replies: TextIO) -> None:
+    """Answer requests until the other side closes."""
+    import math_verify  # noqa: F401  # its import takes most of a second: before "ready"
+
+    _reply(replies, {"ready": True})
+    for line in requests:
+        request = json.loads(line)
+        _set_alarm(request["time_limit_s"] + ORPHAN_GRACE_S)
+        verdict, fit = _judge_safely(request["answer"], request["reference"])
+        _set_alarm(0)
+        _reply(
+            replies,
+            {"outcome": verdict.outcome, "method": verdict.method, "reason": verdict.reason},
+        )
+        if not fit:
+            return
+
+
+def _judge_safely(answer: str, reference: str) -> tuple[Verdict, bool]:
+    """The verdict, and whether this process is still fit for another one."""
+    try:
+        return judge(answer, reference), True
+    except MemoryError:
+        reason = f"{shown(answer)} needs more memory than the judge may use"
+        return Verdict("undecided", "math-verify", reason), False
+    except RecursionError:
+        reason = f"{shown(answer)} is nested too deeply for the judge"
+        return Verdict("undecided", "math-verify", reason), True
+    except Exception as error:
+        reason = f"{shown(answer)} cannot be judged: {_named(error)}"
+        return Verdict("undecided", "math-verify", reason), True
+
+
+def _reply(replies: TextIO, content: object) -> None:
+    replies.write(json.dumps(content) + "\n")
+    replies.flush()
+
+
+def _set_alarm(seconds: float) -> None:
+    import signal
+
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _limit_memory(megabytes: int) -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+    except (ImportError, OSError, ValueError):
+        pass  # not every system can; the time limit holds everywhere
+
+
+def main() -> None:
+    """Serve on standard input and output."""
+    _limit_memory(int(sys.argv[1]))
+    logging.disable(logging.CRITICAL)
+    # A library that prints must not speak into the replies.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    serve(sys.stdin, replies)
+
+
+if __name__ == "__main__":
+    main()
