@@ -1,0 +1,106 @@
+"""Bytes under keys, on a folder or under `s3://bucket/prefix`, with the same promises on both.
+
+A lake needs four things of what it stands on: read a key, write a key so that no reader ever sees
+half of it, create a key *only if it is not there* (the one lock that a release needs, see
+`cord.lake.releases`), and list keys. Delta tables and DuckDB reach the same place by their own
+roads; a store hands them address and credentials, so that there is one place where those come
+from: boto3's own chain (`AWS_*`, profiles, roles, `AWS_ENDPOINT_URL`). They are never logged.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from cord.errors import LakeError
+
+Keys = list[str]
+"""Keys relative to the lake, `/` between parts, sorted."""
+
+
+class Store(Protocol):
+    """Where a lake lives. Every method raises `LakeError` with a sentence for the user."""
+
+    @property
+    def root(self) -> str:
+        """The lake's address as the user knows it: an absolute folder or `s3://bucket/prefix`."""
+        ...
+
+    def read(self, key: str) -> bytes | None:
+        """The whole content, or None where there is no such key."""
+        ...
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put the whole content there at once, over what was there."""
+        ...
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Put it there only if the key is absent. False: somebody else's content is there."""
+        ...
+
+    def list(self, prefix: str = "") -> Keys:
+        """Every key that begins with `prefix` (a plain string prefix), sorted."""
+        ...
+
+    def digest(self, key: str) -> tuple[str, int] | None:
+        """(sha256 in hexadecimal, size in bytes) read piece by piece; None where absent."""
+        ...
+
+    def uri(self, key: str) -> str:
+        """The key's full address: a path or `s3://bucket/prefix/key`."""
+        ...
+
+    def delta_options(self) -> dict[str, str]:
+        """`storage_options` for deltalake: address and credentials as they are now."""
+        ...
+
+    def duckdb_secret(self) -> dict[str, str] | None:
+        """Parameters of DuckDB's `CREATE SECRET (TYPE s3, ...)`; None where none is needed."""
+        ...
+
+
+def open_store(uri: str) -> Store:
+    """The store behind a folder's path, a `file://` address or `s3://bucket/prefix`.
+
+    Touches nothing yet; raises `LakeError` for an address that cannot be one."""
+    from cord.lake.folder import FolderStore
+    from cord.lake.s3 import S3Store
+
+    scheme = uri.partition("://")[0] if "://" in uri else ""
+    if scheme == "s3":
+        return S3Store(*_bucket_and_prefix(uri))
+    if scheme == "file":
+        return FolderStore(unquote(urlsplit(uri).path))
+    if scheme:
+        raise LakeError(
+            f"the lake {uri!r} is on {scheme!r}; a lake is a folder or s3://bucket/prefix"
+        )
+    if not uri.strip():
+        raise LakeError("the lake's address is empty; give a folder or s3://bucket/prefix")
+    return FolderStore(uri)
+
+
+def checked_key(key: str, *, prefix: bool = False) -> str:
+    """The key itself, if it stays inside the lake. With `prefix` it may be empty or end in `/`."""
+    parts = key.split("/")
+    if prefix and parts[-1] == "":
+        parts.pop()
+    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\x7f\\]", key):
+        raise LakeError(f"the key {key!r} would leave the lake; use plain relative names")
+    return key
+
+
+def _bucket_and_prefix(uri: str) -> tuple[str, str]:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    prefix = prefix.strip("/")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+        raise LakeError(
+            f"the lake {uri!r} names no valid bucket; write s3://bucket/prefix with 3 to 63 lower "
+            "case letters, digits, dots and hyphens for the bucket"
+        )
+    if re.search(r"[?#%\[\]*]", prefix):
+        raise LakeError(f"the lake {uri!r} has one of ? # % [ ] * in its prefix; use plain names")
+    if prefix:
+        checked_key(prefix)
+    return bucket, prefix
