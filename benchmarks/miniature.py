@@ -1,0 +1,171 @@
+"""The paper's comparison on the miniature: single teachers, curation, random, greedy, beam.
+
+    python -m benchmarks.miniature [--quick] [--json]
+
+200 held-out problems that neither training nor the demo has seen, the shipped small teachers, real
+sampling and real scoring through cord's own engine and search; nothing is prepared. Curation
+writes as many whole trajectories as the beam holds candidates a round, B * K = 12. The score S is
+measured by the meta-prover for every method, also where another criterion chose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.figures import Figure, at_least, report
+from cord.ensemble import Ensemble, open_ensemble
+from cord.miniature.problems import benchmark_problems
+from cord.recipe import Recipe, SearchSettings
+from cord.recipe_file import load_recipe
+from cord.scoring.predictive import PredictivePerplexity
+from cord.scoring.simple import MaxLength, RandomChoice
+from cord.search import decode
+from cord.search.baselines import curate
+from cord.types import Problem, Trajectory
+from cord.verification import verify
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "demo.yaml"
+WIDTH = 4
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a method gave for one problem."""
+
+    best: Trajectory
+    tokens: int
+    """Sampled in all, thrown-away ones included."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    method: str
+    accuracy: float
+    score: float
+    tokens: float
+    seconds: float
+
+
+Method = Callable[[Problem], Awaitable[Answered]]
+
+
+async def measure(name: str, method: Method, ensemble: Ensemble, problems: list[Problem]) -> Row:
+    """Run a method over all problems, many at once."""
+    begun = time.perf_counter()
+    in_flight = asyncio.Semaphore(64)
+
+    async def one(problem: Problem) -> Answered:
+        async with in_flight:
+            return await method(problem)
+
+    answered = await asyncio.gather(*(one(problem) for problem in problems))
+    seconds = time.perf_counter() - begun
+    judge = PredictivePerplexity(ensemble.meta_prover)
+    scores = await asyncio.gather(
+        *(judge.score(p, a.best.steps, p.id) for p, a in zip(problems, answered, strict=True))
+    )
+    right = [
+        a.best.finished and verify("math", a.best.text, p.answer).outcome == "correct"
+        for p, a in zip(problems, answered, strict=True)
+    ]
+    return Row(name, fmean(right), fmean(scores), fmean(a.tokens for a in answered), seconds)
+
+
+def methods(recipe: Recipe, ensemble: Ensemble, seed: int) -> dict[str, Method]:
+    """Every method of the table, by name."""
+    settings = recipe.search
+    score = PredictivePerplexity(ensemble.meta_prover)
+
+    def search(criterion: object, width: int) -> Method:
+        chosen: SearchSettings = settings.model_copy(update={"width": width})
+
+        async def run(problem: Problem) -> Answered:
+            decoding = await decode(problem, ensemble.teachers, criterion, chosen, seed)  # type: ignore[arg-type]
+            return Answered(decoding.trajectories[0], decoding.proposed_tokens)
+
+        return run
+
+    def alone(teacher: int) -> Method:
+        async def run(problem: Problem) -> Answered:
+            seats = ensemble.teachers[teacher : teacher + 1]
+            (written,) = await curate(problem, seats, score, settings, seed, samples=1)
+            return Answered(written, written.tokens)
+
+        return run
+
+    async def curation(problem: Problem) -> Answered:
+        written = await curate(problem, ensemble.teachers, score, settings, seed, samples=WIDTH)
+        return Answered(written[0], sum(t.tokens for t in written))
+
+    table: dict[str, Method] = {
+        f"{seat.name} alone": alone(i) for i, seat in enumerate(ensemble.teachers)
+    }
+    table["max-length, beam 4"] = search(MaxLength(settings.max_step_tokens), WIDTH)
+    table["random, beam 4"] = search(RandomChoice(), WIDTH)
+    table["greedy (beam 1)"] = search(score, 1)
+    table["curation of 12"] = curation
+    table["CoRD, beam 4"] = search(score, WIDTH)
+    return table
+
+
+def figures_of(rows: dict[str, Row]) -> list[Figure]:
+    """The paper's order, and the aims of the miniature."""
+    accuracy = {name: row.accuracy for name, row in rows.items()}
+    cord, curation = accuracy["CoRD, beam 4"], accuracy["curation of 12"]
+    best_single = max(value for name, value in accuracy.items() if name.endswith("alone"))
+    points = "points of accuracy"
+    return [
+        at_least("CoRD accuracy", cord, 0.93, "share correct"),
+        at_least("CoRD over curation", 100 * (cord - curation), 8.0, points),
+        at_least("curation over the best single teacher", 100 * (curation - best_single), 0.0, points),
+        at_least("beam over greedy", 100 * (cord - accuracy["greedy (beam 1)"]), 0.0, points),
+        at_least("beam over random", 100 * (cord - accuracy["random, beam 4"]), 0.0, points),
+        at_least(
+            "CoRD mean S over curation's",
+            rows["CoRD, beam 4"].score - rows["curation of 12"].score,
+            0.0,
+            "S",
+        ),
+    ]
+
+
+async def run_all(count: int, seed: int) -> dict[str, Row]:
+    """Measure every method on `count` held-out problems."""
+    recipe = load_recipe(RECIPE)
+    ensemble = open_ensemble(recipe, RECIPE.parent)
+    problems = [
+        Problem(f"benchmark-{i:04d}", chain.question, chain.answer)
+        for i, chain in enumerate(benchmark_problems(count))
+    ]
+    print(f"{'method':<22} accuracy  mean S  tokens a problem  seconds")
+    rows: dict[str, Row] = {}
+    for name, method in methods(recipe, ensemble, seed).items():
+        row = rows[name] = await measure(name, method, ensemble, problems)
+        print(
+            f"{name:<22} {row.accuracy:8.3f} {row.score:7.3f} {row.tokens:17.1f} {row.seconds:8.1f}",
+            flush=True,
+        )
+    return rows
+
+
+def main() -> None:
+    """Print the table and the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--quick", action="store_true", help="40 problems instead of 200")
+    parser.add_argument("--json", action="store_true", help="figures as JSON on the last line")
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    rows = asyncio.run(run_all(40 if options.quick else 200, options.seed))
+    report(figures_of(rows), options.json)
+
+
+if __name__ == "__main__":
+    main()

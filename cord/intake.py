@@ -1,0 +1,78 @@
+"""What comes in: problems read and screened against the models, and the run they make.
+
+A question that does not fit a model's context is set aside here, before anything is paid for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cord.engines import Engine, EngineInfo
+from cord.ensemble import Ensemble
+from cord.plan import META_PROVER, Identity, identify
+from cord.problems import read_problems
+from cord.recipe import Recipe
+from cord.types import Problem, Quarantined
+
+TEMPLATE_TOKENS = 1024
+"""More than any chat template and our instructions take: a question of fewer bytes than the
+context less this fits for sure (a token is at least a byte) and needs no look at a tokenizer."""
+ROOM_FOR_THINKING = 64
+"""Tokens that must be left behind the prompt for a first step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The problems of a run, its engines, and its name."""
+
+    rows: int
+    """Rows in the source: problems + quarantined."""
+    problems: tuple[Problem, ...]
+    quarantined: tuple[Quarantined, ...]
+    engines: Mapping[str, EngineInfo]
+    identity: Identity
+
+
+async def take_in(recipe: Recipe, folder: Path, ensemble: Ensemble) -> Intake:
+    """Read and screen the problems of a recipe and name the run.
+
+    Raises `ProblemsError` for a source that cannot be read, `EngineError` for a model that cannot
+    be reached."""
+    infos = await ensemble.describe()
+    read = await asyncio.to_thread(read_problems, recipe.problems, folder)
+    engines: dict[str, Engine] = {seat.name: seat.engine for seat in ensemble.teachers}
+    engines[META_PROVER] = ensemble.meta_prover
+    fitting: list[Problem] = []
+    quarantined = list(read.quarantined)
+    for problem in read.problems:
+        reason = await _too_long(problem, engines, infos)
+        if reason is None:
+            fitting.append(problem)
+        else:
+            quarantined.append(
+                Quarantined(
+                    "problems", reason, problem.id, problem.source, problem.question[:10_000]
+                )
+            )
+    identity = identify(recipe, infos, fitting, quarantined)
+    return Intake(read.rows, tuple(fitting), tuple(quarantined), infos, identity)
+
+
+async def _too_long(
+    problem: Problem, engines: Mapping[str, Engine], infos: Mapping[str, EngineInfo]
+) -> str | None:
+    size = len(problem.question.encode("utf-8", "replace"))
+    for name, engine in engines.items():
+        context = infos[name].context
+        if size + TEMPLATE_TOKENS <= context:
+            continue
+        tokens = await engine.prompt_tokens(problem.question)
+        if tokens + ROOM_FOR_THINKING > context:
+            return (
+                f"the question takes {tokens} tokens and {ROOM_FOR_THINKING} must be left for "
+                f"thinking; the context of {name} ({infos[name].model}) is {context}"
+            )
+    return None

@@ -1,0 +1,65 @@
+"""The joins that the stages of one run read: plan, trajectories and verdicts by key.
+
+A problem's trajectories may have been made by an earlier run; they are found by the key of its
+search. Should two runs have decoded the same key at once, the one with the smaller id counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cord.lake.query import query
+from cord.lake.rows import Row
+from cord.lake.runs import check_run_id
+from cord.records import Judged
+
+if TYPE_CHECKING:
+    from cord.lake import Lake
+
+_TRAJECTORIES = """
+    select p.question, p.answer as reference, p.alternatives, t.*
+    from problems p join trajectories t on t.key = p.key and t.problem_id = p.problem_id
+    where p.run_id = '{run_id}' {where}
+    qualify t.run_id = min(t.run_id) over (partition by t.key)
+    order by t.problem_id, t.rank
+"""
+
+
+def trajectories_of(lake: Lake, run_id: str, shard: int | None = None) -> list[Row]:
+    """Trajectories of a run (of one shard), with `question`, `reference` and `alternatives`."""
+    where = "" if shard is None else f"and p.shard = {int(shard)}"
+    sql = _TRAJECTORIES.format(run_id=check_run_id(run_id), where=where)
+    rows: list[Row] = query(lake, sql).to_pylist()
+    return rows
+
+
+def verdicts_of(lake: Lake, keys: set[str]) -> dict[tuple[str, int], Row]:
+    """Verdicts by (judgement key, rank), for the given judgement keys."""
+    if not keys:
+        return {}
+    rows = query(lake, "select * from verdicts order by run_id").to_pylist()
+    found: dict[tuple[str, int], Row] = {}
+    for row in rows:
+        if row["key"] in keys:
+            found.setdefault((row["key"], row["rank"]), row)
+    return found
+
+
+def judged(trajectory: Row, verdict: Row) -> Judged:
+    """A trajectory's row and its verdict's as one."""
+    return Judged(
+        problem_id=trajectory["problem_id"],
+        rank=trajectory["rank"],
+        question=trajectory["question"],
+        answer=trajectory["reference"],
+        text=trajectory["text"],
+        teachers=tuple(trajectory["teachers"]),
+        steps=trajectory["steps"],
+        tokens=trajectory["tokens"],
+        score=trajectory["score"],
+        run_id=trajectory["run_id"],
+        key=trajectory["key"],
+        finished=trajectory["finished"],
+        outcome=verdict["outcome"],
+        reason=verdict["reason"],
+    )

@@ -1,0 +1,141 @@
+"""What the lake remembers of a run: `runs/RUN/run.json` beside the recipe as it was run.
+
+The document is small and rewritten as the run goes on; everything a run *made* is in the tables.
+`state` is what the run last said of itself; `observed_state` looks whether the process that said
+`running` still lives, so that a killed run is not "running" for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cord.errors import LakeError, UsageError
+from cord.recipe import SAFE_NAME, Recipe
+
+if TYPE_CHECKING:
+    from cord.lake import Lake
+
+State = Literal["running", "completed", "failed", "refused", "interrupted"]
+"""`refused`: decoded and verified, but its contract did not hold."""
+
+
+class RunDocument(BaseModel):
+    """One run, as `cord runs` lists it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    run_id: str
+    recipe: str
+    """The recipe's name, which is also the data set's."""
+    fingerprint: str
+    state: State = "running"
+    created_at: datetime
+    started_at: datetime | None = None
+    """When the latest process began; later than `created_at` in a resumed run."""
+    ended_at: datetime | None = None
+    host: str = ""
+    pid: int = 0
+    """The process that runs it, so that a dead one is recognised."""
+    shards: int = 0
+    problems: int | None = None
+    """Rows in the source; problems = records + wrong + quarantined."""
+    records: int | None = None
+    wrong: int | None = None
+    quarantined: int | None = None
+    release: str | None = None
+    """`NAME@V`: the release that holds this run's records."""
+    engines: dict[str, str] = {}
+    """Teacher name to engine and model."""
+    message: str = ""
+    """Why it failed or was refused."""
+
+    @property
+    def observed_state(self) -> State:
+        """`state`, but `interrupted` when its process on this machine is gone."""
+        if self.state != "running" or self.host != socket.gethostname():
+            return self.state
+        return "running" if _is_alive(self.pid) else "interrupted"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def now() -> datetime:
+    """The present, in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def check_run_id(run_id: str) -> str:
+    """A run id that stays inside the lake. Raises `UsageError`."""
+    if not re.match(SAFE_NAME, run_id):
+        raise UsageError(
+            f"{run_id!r} cannot name a run: use letters, digits, '.', '_' and '-', beginning with "
+            "a letter or digit, at most 100"
+        )
+    return run_id
+
+
+def save_run(lake: Lake, document: RunDocument) -> None:
+    """Write `runs/RUN/run.json`."""
+    content = document.model_dump_json(indent=2) + "\n"
+    lake.store.write(f"runs/{document.run_id}/run.json", content.encode())
+
+
+def load_run(lake: Lake, run_id: str) -> RunDocument | None:
+    """The run's document, or None. Raises `LakeError` when it cannot be understood."""
+    content = lake.store.read(f"runs/{check_run_id(run_id)}/run.json")
+    if content is None:
+        return None
+    try:
+        return RunDocument.model_validate_json(content)
+    except ValidationError:
+        raise LakeError(
+            f"runs/{run_id}/run.json in the lake is not a run document; "
+            "was it edited? Move it away and run the recipe again: decoded shards are kept"
+        ) from None
+
+
+def require_run(lake: Lake, run_id: str) -> RunDocument:
+    """The run's document. Raises `UsageError` naming the runs there are."""
+    document = load_run(lake, run_id)
+    if document is None:
+        known = ", ".join(run.run_id for run in list_runs(lake)[:10]) or "none yet"
+        raise UsageError(f"there is no run {run_id!r} in this lake; runs here: {known}")
+    return document
+
+
+def list_runs(lake: Lake) -> list[RunDocument]:
+    """All runs, newest first."""
+    names = {key.split("/")[1] for key in lake.store.list("runs/") if key.endswith("/run.json")}
+    documents = [document for name in names if (document := load_run(lake, name))]
+    return sorted(documents, key=lambda run: (run.created_at, run.run_id), reverse=True)
+
+
+def save_recipe(lake: Lake, run_id: str, recipe: Recipe, folder: str) -> None:
+    """Keep the recipe as it was run, and the folder its paths are relative to."""
+    content = {"folder": folder, "recipe": recipe.model_dump(mode="json")}
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    lake.store.write(f"runs/{run_id}/recipe.json", text.encode())
+
+
+def load_recipe_of(lake: Lake, run_id: str) -> tuple[Recipe, str]:
+    """The recipe as it was run, and its folder. Raises `LakeError` when it is gone."""
+    content = lake.store.read(f"runs/{run_id}/recipe.json")
+    if content is None:
+        raise LakeError(f"run {run_id!r} has no recipe in the lake; run its recipe file again")
+    kept = json.loads(content)
+    return Recipe.model_validate_json(json.dumps(kept["recipe"])), str(kept["folder"])

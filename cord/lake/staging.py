@@ -1,0 +1,64 @@
+"""A decoded shard, kept as one immutable file until its tables are committed.
+
+A shard goes into several Delta tables, one commit each. Where engines do not give the same tokens
+twice, a crash between two commits must not mix two decodings: so the shard is first written whole,
+to be created once (`If-None-Match`), and every commit, first or repeated, is made from that file.
+A second worker on the same shard finds it and uses it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cord.errors import LakeError
+from cord.lake.rows import Row
+
+if TYPE_CHECKING:
+    from cord.lake import Lake
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedShard:
+    """Rows of one shard, ready for the tables."""
+
+    steps: list[Row]
+    trajectories: list[Row]
+    quarantine: list[Row]
+
+
+def staged_key(run_id: str, shard: int) -> str:
+    """Where the file is."""
+    return f"runs/{run_id}/shards/{shard:05d}.json"
+
+
+def load_staged(lake: Lake, run_id: str, shard: int) -> DecodedShard | None:
+    """The decoded shard, or None. Raises `LakeError` when the file is not whole."""
+    key = staged_key(run_id, shard)
+    content = lake.store.read(key)
+    if content is None:
+        return None
+    try:
+        return DecodedShard(**json.loads(content))
+    except (ValueError, TypeError) as error:
+        raise LakeError(
+            f"{key} in the lake is damaged ({error}); remove it and resume the run: "
+            "this shard alone is decoded again"
+        ) from None
+
+
+def stage(lake: Lake, run_id: str, shard: int, decoded: DecodedShard) -> DecodedShard:
+    """Write the decoded shard once; whoever was first wins, and the winner is returned."""
+    content = json.dumps(
+        {
+            "steps": decoded.steps,
+            "trajectories": decoded.trajectories,
+            "quarantine": decoded.quarantine,
+        },
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+    if lake.store.create(staged_key(run_id, shard), content.encode("utf-8", "replace")):
+        return decoded
+    return load_staged(lake, run_id, shard) or decoded

@@ -1,0 +1,210 @@
+"""`cord runs`, `status`, `query`, `releases`, `verify`, `export`: everything that only reads."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import typer
+
+from cord.errors import ContractBroken, CordError
+from cord.lake import Lake, open_lake
+from flows.command_line.options import Json, LakeUri
+from flows.command_line.terminal import print_json, print_table, say
+
+Release = Annotated[str, typer.Argument(help="A release, as demo@1 or demo (the newest).")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang these commands onto the command line."""
+    app.command()(runs)
+    app.command()(status)
+    app.command()(query)
+    app.command()(releases)
+    app.command()(verify)
+    app.command()(export)
+
+
+def runs(lake: LakeUri = "./lake", json: Json = False) -> None:
+    """List the runs in the lake, newest first."""
+    from cord.lake.runs import list_runs
+
+    rows = [_run_row(document) for document in list_runs(open_lake(lake))]
+    if json:
+        print_json(rows)
+    else:
+        _show(rows, empty="no runs yet; start one with `cord run RECIPE`")
+
+
+def _run_row(document: Any) -> dict[str, Any]:
+    return {
+        "run_id": document.run_id,
+        "state": document.observed_state,
+        "created_at": document.created_at,
+        "problems": document.problems,
+        "records": document.records,
+        "wrong": document.wrong,
+        "quarantined": document.quarantined,
+        "release": document.release,
+    }
+
+
+def status(
+    run: Annotated[str, typer.Argument(help="The run, as `cord runs` names it.")],
+    lake: LakeUri = "./lake",
+    json: Json = False,
+) -> None:
+    """Tell how a run stands, shard by shard, from the lake alone."""
+    from cord.lake.progress import shard_states
+    from cord.lake.runs import require_run
+
+    opened = open_lake(lake)
+    document = require_run(opened, run)
+    shards = [
+        {"shard": s.name, "problems": s.problems, "decoded": s.decoded, "verified": s.verified}
+        for s in shard_states(opened, run)
+    ]
+    if json:
+        print_json({**_run_row(document), "message": document.message, "shards": shards})
+        return
+    _show([_run_row(document)])
+    _show(shards, empty="its problems have not been cut into shards yet")
+    if document.message:
+        say(document.message)
+    if document.observed_state in ("failed", "interrupted"):
+        say(f"`cord resume {run}` does what is missing")
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT over the lake's views.")],
+    lake: LakeUri = "./lake",
+    release: Annotated[
+        str | None, typer.Option(help="See the lake as it was at NAME@V; records are that release's.")
+    ] = None,
+    format: Annotated[Literal["table", "json", "csv"], typer.Option()] = "table",
+    json: Json = False,
+) -> None:
+    """Ask the lake in SQL (DuckDB, read-only).
+
+    Views: problems, steps, trajectories, verdicts, quarantine, records, releases, runs."""
+    from cord.lake.query import query as run_query
+
+    answer = run_query(open_lake(lake), sql, release=release)
+    if json or format == "json":
+        print_json(answer.to_pylist())
+    elif format == "csv":
+        _print_csv(answer)
+    else:
+        print_table(answer.column_names, [list(row.values()) for row in answer.to_pylist()])
+
+
+def _print_csv(answer: pa.Table) -> None:
+    nested = [f for f in answer.schema if pa.types.is_nested(f.type)]
+    for field in nested:  # CSV has no lists: they become JSON text
+        import json as json_module
+
+        texts = [
+            None if v is None else json_module.dumps(v, ensure_ascii=False)
+            for v in answer[field.name].to_pylist()
+        ]
+        place = answer.schema.get_field_index(field.name)
+        answer = answer.set_column(place, field.name, pa.array(texts, pa.string()))
+    pa_csv.write_csv(answer, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+def releases(
+    name: Annotated[str | None, typer.Argument(help="A data set; all by default.")] = None,
+    lake: LakeUri = "./lake",
+    json: Json = False,
+) -> None:
+    """List what was published, from which run, and whether the contract held."""
+    from cord.lake.releases import list_releases
+
+    rows = [
+        {
+            "release": m.label,
+            "name": m.name,
+            "version": m.version,
+            "rows": m.rows,
+            "run_id": m.run_id,
+            "created_at": m.created_at,
+            "parent": m.parent,
+            "contract": "held" if m.contract.get("holds") else "unknown",
+            "content_hash": m.content_hash,
+        }
+        for m in list_releases(open_lake(lake), name)
+    ]
+    if json:
+        print_json(rows)
+    else:
+        short = [{**row, "content_hash": str(row["content_hash"])[:12]} for row in rows]
+        _show(short, empty="no releases yet; `cord run RECIPE` makes one")
+
+
+def verify(release: Release, lake: LakeUri = "./lake", json: Json = False) -> None:
+    """Check a release: its files' sha256, its counts, its verdicts, and the contract again."""
+    from cord.lake.releases import find_release, verify_release
+    from tasks.recheck import recheck_contract
+
+    opened = open_lake(lake)
+    manifest = find_release(opened, release)
+    faults = verify_release(opened, manifest)
+    contract = recheck_contract(opened, manifest)
+    if json:
+        print_json(
+            {
+                "release": manifest.label,
+                "rows": manifest.rows,
+                "files": len(manifest.files),
+                "faults": faults,
+                "contract": contract.to_json(),
+                "holds": not faults and contract.holds,
+            }
+        )
+    if faults:
+        raise CordError(f"{manifest.label} is damaged:\n  " + "\n  ".join(faults))
+    if not contract.holds:
+        raise ContractBroken(contract.explain())
+    if not json:
+        say(
+            f"{manifest.label} is sound: {manifest.rows} rows in {len(manifest.files)} files, "
+            f"content {manifest.content_hash[:12]}, {len(contract.checks)} expectations hold"
+        )
+
+
+def export(
+    release: Release,
+    out: Annotated[Path, typer.Argument(help="File to write: .jsonl or .parquet.")],
+    format: Annotated[str, typer.Option(help="sft: one conversation a row.")] = "sft",
+    lake: LakeUri = "./lake",
+    json: Json = False,
+) -> None:
+    """Write a release to a file that a trainer reads."""
+    from cord.export import export as write
+
+    opened = open_lake(lake)
+    label, records = _records_of(opened, release)
+    rows = write(records, format, out)
+    if json:
+        print_json({"release": label, "format": format, "rows": rows, "path": str(out)})
+    else:
+        say(f"{label}: {rows} rows in {out}")
+
+
+def _records_of(lake: Lake, release: str) -> tuple[str, pa.Table]:
+    from cord.lake.query import query as run_query
+    from cord.lake.releases import find_release
+
+    manifest = find_release(lake, release)
+    return manifest.label, run_query(lake, "select * from records", release=manifest.label)
+
+
+def _show(rows: list[dict[str, Any]], empty: str = "") -> None:
+    if rows:
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+    elif empty:
+        say(empty)

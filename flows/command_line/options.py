@@ -1,0 +1,13 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+LakeUri = Annotated[
+    str,
+    typer.Option("--lake", envvar="CORD_LAKE", help="The lake: a folder or s3://bucket/prefix."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]

@@ -1,0 +1,154 @@
+"""`cord check`, `cord run`, `cord resume`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cord.errors import ContractBroken, CordError
+from cord.scheduler import Stopped
+from flows.command_line.options import Json, LakeUri
+from flows.command_line.terminal import (
+    print_json,
+    print_summary,
+    print_table,
+    say,
+    stopping_gently,
+    watching,
+)
+
+RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang these commands onto the command line."""
+    app.command()(check)
+    app.command()(run)
+    app.command()(resume)
+
+
+def check(recipe: RecipePath, json: Json = False) -> None:
+    """Validate a recipe, read its problems, and probe its teachers. Nothing is decoded."""
+    from cord.ensemble import open_ensemble
+    from cord.intake import take_in
+    from cord.recipe_file import load_recipe
+
+    loaded = load_recipe(recipe)
+    folder = recipe.resolve().parent
+    intake = asyncio.run(take_in(loaded, folder, open_ensemble(loaded, folder)))
+    if json:
+        print_json(
+            {
+                "recipe": loaded.name,
+                "run_id": intake.identity.run_id(loaded.name),
+                "rows": intake.rows,
+                "problems": len(intake.problems),
+                "quarantined": [
+                    {"source": q.source, "problem_id": q.problem_id, "reason": q.reason}
+                    for q in intake.quarantined
+                ],
+                "engines": {
+                    name: {
+                        "model": info.model,
+                        "engine": info.engine,
+                        "context": info.context,
+                        "reproducible": info.reproducible,
+                        "scores": info.scores,
+                    }
+                    for name, info in intake.engines.items()
+                },
+            }
+        )
+        return
+    print_table(
+        ("name", "model", "engine", "context", "same seed, same tokens", "scores"),
+        [
+            (name, i.model, i.engine, i.context, _yes(i.reproducible), _yes(i.scores))
+            for name, i in intake.engines.items()
+        ],
+    )
+    for row in intake.quarantined[:20]:
+        say(f"will be quarantined: {row.source or row.problem_id}: {row.reason}")
+    say(
+        f"{recipe}: {intake.rows} rows, {len(intake.problems)} problems, "
+        f"{len(intake.quarantined)} for quarantine; the run will be "
+        f"{intake.identity.run_id(loaded.name)}"
+    )
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def run(
+    recipe: RecipePath,
+    lake: LakeUri = "./lake",
+    run_id: Annotated[
+        str | None, typer.Option(help="Name of the run; by default made from its content.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Use this seed instead of the recipe's.")] = None,
+    json: Json = False,
+) -> None:
+    """Run a recipe: problems to a release. What the lake has is not made again."""
+    from flows.launch import prepare
+
+    overrides = {} if seed is None else {"run.seed": seed}
+    say(f"cord: reading {recipe}")
+    _launch(prepare(recipe, lake, run_id, overrides), json)
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="The run, as `cord runs` names it.")],
+    lake: LakeUri = "./lake",
+    json: Json = False,
+) -> None:
+    """Go on with an interrupted or failed run: only what is missing is done."""
+    from flows.launch import prepare_resume
+
+    _launch(prepare_resume(run, lake), json)
+
+
+def _launch(launch: Any, json: bool) -> None:
+    """Carry a run out, or say that there is nothing to do."""
+    from flows.launch import carry_out, mark_ended, stored_summary
+
+    if launch.done is not None:
+        if json:
+            print_json({**stored_summary(launch), "nothing_to_do": True})
+        else:
+            say(
+                f"cord: nothing to do: run {launch.run_id} is complete in {launch.lake_uri}; "
+                f"its release is {launch.done.release or 'none (no record to publish)'}"
+            )
+        return
+    say(f"cord: run {launch.run_id} into {launch.lake_uri}")
+    try:
+        with stopping_gently(), watching():
+            summary = carry_out(launch)
+    except ContractBroken:
+        if json:
+            print_json(stored_summary(launch))
+        else:
+            print_summary(stored_summary(launch))
+        raise
+    except Stopped:
+        mark_ended(launch, "interrupted", "stopped by the user")
+        raise Stopped(
+            f"stopped; what is decoded is in the lake: `cord resume {launch.run_id}` goes on"
+        ) from None
+    except CordError as error:
+        mark_ended(launch, "failed", str(error))
+        raise CordError(
+            f"run {launch.run_id} failed: {error}\n"
+            f"What is done is in the lake: `cord resume {launch.run_id}` does the rest"
+        ) from None
+    except Exception as error:
+        mark_ended(launch, "failed", repr(error))
+        raise
+    if json:
+        print_json(summary)
+    else:
+        print_summary(summary)

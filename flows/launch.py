@@ -1,0 +1,125 @@
+"""From a recipe to a run: name it, look what the lake has, lay it down, carry it out.
+
+Prefect is started only when there is something to do: a repeated run says so in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cord.ensemble import open_ensemble
+from cord.errors import UsageError
+from cord.intake import Intake, take_in
+from cord.lake import Lake, open_lake
+from cord.lake.runs import (
+    RunDocument,
+    check_run_id,
+    load_recipe_of,
+    load_run,
+    now,
+    require_run,
+    save_recipe,
+    save_run,
+)
+from cord.recipe import Recipe
+from cord.recipe_file import load_recipe
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A run that is laid down in the lake, or that is there already."""
+
+    lake: Lake
+    lake_uri: str
+    run_id: str
+    recipe: Recipe
+    done: RunDocument | None
+    """The finished run, when there is nothing left to do."""
+
+
+def prepare(
+    recipe_path: Path, lake_uri: str, run_id: str | None, overrides: Mapping[str, object]
+) -> Launch:
+    """Read the recipe and the problems, name the run, and lay it into the lake.
+
+    Raises `RecipeError`, `ProblemsError`, `EngineError`, `LakeError`, and `UsageError` when
+    `run_id` is taken by another run."""
+    recipe = load_recipe(recipe_path, overrides)
+    if run_id is not None:
+        check_run_id(run_id)
+    lake = open_lake(lake_uri, create=True)
+    folder = recipe_path.resolve().parent
+    intake = asyncio.run(take_in(recipe, folder, open_ensemble(recipe, folder)))
+    run_id = run_id or intake.identity.run_id(recipe.name)
+    known = load_run(lake, run_id)
+    if known is not None and known.fingerprint != intake.identity.run:
+        raise UsageError(
+            f"run {run_id!r} is in this lake already and is another run: its recipe, models or "
+            "problems differ; choose another --run-id, or leave it out"
+        )
+    if known is not None and known.state == "completed":
+        return Launch(lake, lake.uri, run_id, recipe, known)
+    save_recipe(lake, run_id, recipe, str(folder))
+    save_run(lake, _begun(known or _new(run_id, recipe, intake)))
+    return Launch(lake, lake.uri, run_id, recipe, None)
+
+
+def prepare_resume(run_id: str, lake_uri: str) -> Launch:
+    """Lay an interrupted or failed run down again, from what the lake remembers of it."""
+    lake = open_lake(lake_uri)
+    known = require_run(lake, run_id)
+    recipe, _ = load_recipe_of(lake, run_id)
+    if known.state == "completed":
+        return Launch(lake, lake.uri, run_id, recipe, known)
+    save_run(lake, _begun(known))
+    return Launch(lake, lake.uri, run_id, recipe, None)
+
+
+def _new(run_id: str, recipe: Recipe, intake: Intake) -> RunDocument:
+    return RunDocument(
+        run_id=run_id,
+        recipe=recipe.name,
+        fingerprint=intake.identity.run,
+        created_at=now(),
+        shards=recipe.run.shards,
+        problems=intake.rows,
+    )
+
+
+def _begun(document: RunDocument) -> RunDocument:
+    here = {"host": socket.gethostname(), "pid": os.getpid()}
+    return document.model_copy(
+        update={"state": "running", "started_at": now(), "ended_at": None, "message": "", **here}
+    )
+
+
+def carry_out(launch: Launch) -> dict[str, Any]:
+    """Run the flow in this process and return the run's summary. Raises what the flow raises."""
+    from flows.refresh import refresh, runner_of
+
+    flow = refresh.with_options(task_runner=runner_of(launch.recipe))
+    state = flow(launch.lake_uri, launch.run_id, return_state=True)
+    result = state.result()
+    assert isinstance(result, dict)
+    return result
+
+
+def mark_ended(launch: Launch, state: str, message: str) -> None:
+    """Note in the lake that the run has ended without coming to its report."""
+    document = require_run(launch.lake, launch.run_id)
+    if document.state == "running":
+        update = {"state": state, "ended_at": now(), "message": message}
+        save_run(launch.lake, document.model_copy(update=update))
+
+
+def stored_summary(launch: Launch) -> dict[str, Any]:
+    """The summary that a finished or refused run has left in the lake; {} when there is none."""
+    content = launch.lake.store.read(f"runs/{launch.run_id}/summary.json")
+    return {} if content is None else dict(json.loads(content))

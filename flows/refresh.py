@@ -1,0 +1,98 @@
+"""The main job: problems to a release.
+
+    shard ─> decode (each shard) ─> verify (each shard) ─> deduplicate ─> check ─> publish ─> report
+
+The body of the flow reads as that line. Every task looks into the lake first, so that a resume, a
+Prefect retry and a run of the same command all do only what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flows.prefect_settings  # noqa: F401  (before prefect)
+from prefect import flow, unmapped
+from prefect.futures import PrefectFuture, wait
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from cord.errors import ContractBroken, CordError
+from cord.lake import open_lake
+from cord.lake.runs import load_recipe_of
+from cord.recipe import Recipe
+from cord.scheduler import Stopped
+from tasks import artifacts
+from tasks.board import BOARD
+from tasks.check import check_contract
+from tasks.deduplicate import deduplicate
+from tasks.decode import decode_shard
+from tasks.publish import publish_release
+from tasks.report import report_run
+from tasks.shard import shard_problems
+from tasks.verify import verify_shard
+
+
+@flow(name="refresh", flow_run_name="{run_id}", result_serializer="json", log_prints=False)
+def refresh(lake: str, run_id: str) -> dict[str, Any]:
+    """Carry out the run that `flows.launch` has laid into the lake; returns its summary.
+
+    Raises `ContractBroken` when the contract did not hold (the summary is written all the same),
+    `CordError` when shards failed."""
+    recipe, _ = load_recipe_of(open_lake(lake), run_id)
+    retries = recipe.run.retries
+    plan = shard_problems.with_options(retries=retries)(lake, run_id)
+    decode_and_verify(lake, run_id, plan, retries)
+    counts = deduplicate.with_options(retries=retries)(lake, run_id)
+    checked = check_contract.with_options(retries=retries)(lake, run_id, counts)
+    if not checked["holds"]:
+        report_run(lake, run_id, counts, "refused", message=checked["explanation"])
+        raise ContractBroken(checked["explanation"])
+    if counts["rows"] == 0:
+        return report_run(lake, run_id, counts, "completed", message="no record to publish")
+    published = publish_release.with_options(retries=retries)(lake, run_id, counts)
+    return report_run(lake, run_id, counts, "completed", release=published["release"])
+
+
+def decode_and_verify(lake: str, run_id: str, plan: dict[str, Any], retries: int) -> None:
+    """Decode all shards and verify each as soon as it is decoded; wait, showing progress."""
+    progress = artifacts.begin_progress(run_id)
+    BOARD.begin(plan["to_decode"])
+    BOARD.enter("decoding")
+    decoded = decode_shard.with_options(retries=retries).map(
+        unmapped(lake), unmapped(run_id), plan["shards"]
+    )
+    verified = verify_shard.with_options(retries=retries).map(
+        unmapped(lake), unmapped(run_id), decoded
+    )
+    waiting: set[PrefectFuture[Any]] = set(verified)
+    while waiting:
+        waiting = set(wait(list(waiting), timeout=2).not_done)
+        done_shards = 1 - len(waiting) / max(1, len(verified))
+        artifacts.update_progress(progress, max(BOARD.share_done if BOARD.total else 0, done_shards))
+    _raise_failures(plan["shards"], [*zip(plan["shards"], decoded), *zip(plan["shards"], verified)])
+
+
+def _raise_failures(
+    shards: list[int], futures: list[tuple[int, PrefectFuture[Any]]]
+) -> None:
+    failed: dict[int, BaseException] = {}
+    for shard, future in futures:
+        if future.state.is_completed() or shard in failed:
+            continue
+        error = future.state.result(raise_on_failure=False)
+        failed[shard] = error if isinstance(error, BaseException) else RuntimeError(str(error))
+    if not failed:
+        return
+    for error in failed.values():
+        if isinstance(error, Stopped):
+            raise error
+    sentences = {f"{error}" if isinstance(error, CordError) else repr(error) for error in failed.values()}
+    raise CordError(
+        f"{len(failed)} of {len(shards)} shards failed "
+        f"({', '.join(str(shard) for shard in sorted(failed)[:10])}): "
+        + "; ".join(sorted(sentences)[:3])
+    )
+
+
+def runner_of(recipe: Recipe) -> ThreadPoolTaskRunner[Any]:
+    """Where the tasks of a run are carried out."""
+    return ThreadPoolTaskRunner(max_workers=recipe.run.workers)

@@ -1,0 +1,69 @@
+"""Where decoding tells how it goes on, for whoever watches in this process.
+
+A run in the terminal is watched here (progress bar, Ctrl-C), and the flow copies the share that is
+done to Prefect's progress artifact.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from cord.types import Decoding, Problem, Quarantined, Round
+
+
+@dataclass
+class Board:
+    """Counts of one process's decoding, safe to read at any time."""
+
+    total: int = 0
+    """Problems this run has to decode."""
+    done: int = 0
+    quarantined: int = 0
+    rounds: int = 0
+    tokens: int = 0
+    """Sampled tokens, thrown-away ones included."""
+    score_sum: float = 0.0
+    stage: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, total: int) -> None:
+        """A run begins, with so many problems to decode."""
+        with self._lock:
+            self.total, self.done, self.quarantined = total, 0, 0
+            self.rounds, self.tokens, self.score_sum = 0, 0, 0.0
+
+    def enter(self, stage: str) -> None:
+        """The run is now at this stage."""
+        self.stage = stage
+
+    def round_decided(self, problem: Problem, decided: Round) -> None:
+        """One round of one problem is decided."""
+        with self._lock:
+            self.rounds += 1
+            self.tokens += decided.proposed_tokens
+
+    def problem_done(self, problem: Problem, done: Decoding | Quarantined) -> None:
+        """A problem's search has ended, or failed for good."""
+        with self._lock:
+            self.done += 1
+            if isinstance(done, Quarantined):
+                self.quarantined += 1
+            else:
+                self.score_sum += done.trajectories[0].score
+
+    @property
+    def share_done(self) -> float:
+        """Share of the problems decoded so far, 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total else 1.0
+
+    @property
+    def mean_score(self) -> float | None:
+        """Mean score of the best trajectories so far."""
+        decoded = self.done - self.quarantined
+        return self.score_sum / decoded if decoded else None
+
+
+BOARD = Board()
+"""This process's board."""

@@ -1,0 +1,74 @@
+"""Decode one shard: the collaborative search over each of its problems."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from prefect import task
+
+from cord.ensemble import open_ensemble
+from cord.lake import Lake, open_lake
+from cord.lake.progress import decode_app
+from cord.lake.query import query
+from cord.lake.rows import REUSED, quarantine_rows, step_rows, to_problem, trajectory_rows
+from cord.lake.runs import load_recipe_of
+from cord.lake.schemas import SCHEMAS
+from cord.lake.staging import DecodedShard, load_staged, stage
+from cord.scheduler import decode_problems
+from tasks.board import BOARD
+from tasks.policy import OPTIONS
+
+
+@task(name="decode", task_run_name="decode {run_id} shard {shard}", **OPTIONS)
+def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
+    """Decode a shard's problems and commit steps, trajectories and quarantine.
+
+    Returns {"shard": index, "decoded": n}; n is 0 when the lake had it all.
+    """
+    done = {"shard": shard, "decoded": 0}
+    lake = open_lake(lake_uri)
+    app_id = decode_app(run_id, shard)
+    if shard == REUSED or lake.tables.committed("trajectories", [app_id]):
+        return done
+    decoded = load_staged(lake, run_id, shard)
+    if decoded is None:
+        decoded = stage(lake, run_id, shard, _decode(lake, run_id, shard))
+        done["decoded"] = len({row["problem_id"] for row in decoded.trajectories})
+    # Trajectories last: they say that the shard is done.
+    for name, rows in (
+        ("steps", decoded.steps),
+        ("quarantine", decoded.quarantine),
+        ("trajectories", decoded.trajectories),
+    ):
+        lake.tables.append_once(name, pa.Table.from_pylist(rows, schema=SCHEMAS[name]), app_id)
+    return done
+
+
+def _decode(lake: Lake, run_id: str, shard: int) -> DecodedShard:
+    recipe, folder = load_recipe_of(lake, run_id)
+    rows = query(
+        lake,
+        f"select * from problems where run_id = '{run_id}' and shard = {shard} order by problem_id",
+    ).to_pylist()
+    ensemble = open_ensemble(recipe, Path(folder))
+    decodings, quarantined = asyncio.run(
+        decode_problems(
+            [to_problem(row) for row in rows],
+            ensemble.teachers,
+            ensemble.criterion,
+            recipe.search,
+            recipe.run.seed,
+            in_flight=max(1, recipe.run.in_flight // recipe.run.workers),
+            watcher=BOARD,
+            stop=BOARD.stop,
+        )
+    )
+    keys = {row["problem_id"]: row["key"] for row in rows}
+    return DecodedShard(
+        steps=[r for d in decodings for r in step_rows(run_id, keys[d.problem.id], d)],
+        trajectories=[r for d in decodings for r in trajectory_rows(run_id, keys[d.problem.id], d)],
+        quarantine=quarantine_rows(run_id, quarantined),
+    )

@@ -1,0 +1,65 @@
+"""Judge the stated answers of one shard against the references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+from prefect import task
+
+from cord.lake import open_lake
+from cord.lake.progress import verify_app
+from cord.lake.rows import Row, verdict_row
+from cord.lake.run_tables import trajectories_of, verdicts_of
+from cord.lake.runs import load_recipe_of
+from cord.lake.schemas import SCHEMAS
+from cord.plan import verdict_key
+from cord.types import Verdict
+from cord.verification import Verifier
+from tasks.board import BOARD
+from tasks.policy import OPTIONS
+
+
+@task(name="verify", task_run_name="verify {run_id} {decoded}", **OPTIONS)
+def verify_shard(lake_uri: str, run_id: str, decoded: dict[str, Any]) -> dict[str, Any]:
+    """Commit a verdict for each trajectory of a decoded shard.
+
+    `decoded` is what `decode_shard` returned. Returns {"shard": index, "verdicts": n}."""
+    shard = int(decoded["shard"])
+    BOARD.enter("verification")
+    lake = open_lake(lake_uri)
+    app_id = verify_app(run_id, shard)
+    if lake.tables.committed("verdicts", [app_id]):
+        return {"shard": shard, "verdicts": 0}
+    recipe, _ = load_recipe_of(lake, run_id)
+    trajectories = trajectories_of(lake, run_id, shard)
+    known = verdicts_of(lake, {verdict_key(recipe, t["key"]) for t in trajectories})
+    new = [t for t in trajectories if (verdict_key(recipe, t["key"]), t["rank"]) not in known]
+    verifier = shared_verifier(recipe.verify.time_limit_s)
+    rows = [
+        verdict_row(run_id, verdict_key(recipe, trajectory["key"]), trajectory, verdict)
+        for trajectory, verdict in _judge(verifier, recipe.verify.domain, new)
+    ]
+    lake.tables.append_once(
+        "verdicts", pa.Table.from_pylist(rows, schema=SCHEMAS["verdicts"]), app_id
+    )
+    return {"shard": shard, "verdicts": len(rows)}
+
+
+@cache
+def shared_verifier(time_limit_s: float) -> Verifier:
+    """This process's pool of verifying processes."""
+    return Verifier(time_limit_s=time_limit_s)
+
+
+def _judge(
+    verifier: Verifier, domain: str, trajectories: list[Row]
+) -> Iterator[tuple[Row, Verdict]]:
+    for trajectory in trajectories:
+        if not trajectory["finished"]:
+            yield trajectory, Verdict("wrong", "none", "no answer was stated: it did not finish")
+            continue
+        spellings = (trajectory["reference"], *trajectory["alternatives"])
+        yield trajectory, verifier.verify(domain, trajectory["text"], spellings)
