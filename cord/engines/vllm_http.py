@@ -20,10 +20,12 @@ import json
 import os
 import random
 import re
+import ssl
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -164,6 +166,7 @@ class VllmServer:
                 for old in [old for old in self._clients if old.is_closed()]:
                     del self._clients[old]
                 client = self._clients[loop] = httpx.AsyncClient(
+                    verify=_certificates(),
                     limits=httpx.Limits(
                         max_connections=self.connections,
                         max_keepalive_connections=self.connections,
@@ -255,6 +258,12 @@ class VllmServer:
         key = os.environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         text = " ".join((text.replace(key, "***") if key else text).split())
         return text if len(text) <= 300 else text[:299] + "…"
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it costs a quarter of a second, for each client anew."""
+    return httpx.create_ssl_context()
 
 
 def _broken_off(answer: Answer) -> bool:
