@@ -7,7 +7,6 @@ context is ephemeral: nothing is written, nothing is sent. Its contexts share pr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any
@@ -46,15 +45,21 @@ def _validate(
     suite: str, measures: Measures, expectations: Sequence[Expectation]
 ) -> dict[str, Any]:
     """Great Expectations' result for each expectation, by the expectation's name."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library is imported
     import great_expectations as gx
     import pandas as pd
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
+    quiet = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(),  # no folder for its web site
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False),  # None would mean "show them"
+    )
     with _one_at_a_time:
-        context = gx.get_context(mode="ephemeral")
-        # None would mean "show them": the bars of forty metrics on the user's terminal.
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        context = gx.get_context(mode="ephemeral", project_config=quiet)
         source = context.data_sources.add_pandas(suite)
         whole = source.add_dataframe_asset("measures").add_batch_definition_whole_dataframe("all")
         batch = whole.get_batch({"dataframe": pd.DataFrame(dict(measures))})
