@@ -1,0 +1,137 @@
+"""A model's own tokenizer and chat template: text to ids and back, injection kept out.
+
+Text that comes from outside (questions, steps other models wrote) is never read as special
+tokens, so that a question containing `<|im_end|>` stays a question; the template's own special
+tokens, and the thinking tags, are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import TemplateError
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from cord.errors import EngineError
+from cord.prompts import THINK_CLOSE, THINK_OPEN, messages, thinking_opening
+
+REMEMBERED = 1 << 16
+"""Step texts whose ids are kept at hand; a round's prefixes are tokenised again each round."""
+
+_THINKING_TAGS = re.compile(f"({re.escape(THINK_OPEN)}|{re.escape(THINK_CLOSE)})")
+
+
+class ChatTokenizer:
+    """Encodes prompts and texts for one model. Safe to use from many threads at once."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, instructions: str) -> None:
+        if not tokenizer.chat_template:
+            raise EngineError(
+                f"the model in {tokenizer.name_or_path} has no chat template; use an instruction-"
+                "tuned model, or put its template into the folder as chat_template.jinja"
+            )
+        self._tokenizer = tokenizer
+        self._instructions = instructions
+        # Two private copies: transformers' own wrapper changes its backend on the fly, which two
+        # threads must not do at once.
+        self.backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        self._literal = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        for backend in (self.backend, self._literal):
+            backend.no_truncation()
+            backend.no_padding()
+        self._literal.encode_special_tokens = True  # spell special tokens out as plain text
+        added = self.backend.get_added_tokens_decoder()
+        self._special = {token.content: number for number, token in added.items() if token.special}
+        self._tags = {tag: self._special.get(tag) for tag in (THINK_OPEN, THINK_CLOSE)}
+        self.prompt_ids = lru_cache(4096)(self._prompt_ids)
+        self.text_ids = lru_cache(REMEMBERED)(self._text_ids)
+
+    @classmethod
+    def from_folder(cls, folder: Path, instructions: str) -> ChatTokenizer:
+        """Load from a local folder. Raises `EngineError`."""
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+        except Exception as error:  # transformers raises whatever its parts raise
+            raise EngineError(f"cannot load a tokenizer from {folder}: {error}") from error
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise EngineError(
+                f"the tokenizer in {folder} is not a fast one (tokenizer.json); convert it once "
+                "with transformers' convert_slow_tokenizer"
+            )
+        return cls(tokenizer, instructions)
+
+    @property
+    def end_id(self) -> int | None:
+        """The tokenizer's own end-of-sequence id."""
+        number = self._tokenizer.eos_token_id
+        return number if isinstance(number, int) else None
+
+    @property
+    def unspoken_ids(self) -> frozenset[int]:
+        """Special tokens, thinking tags excepted. Their spelling means nothing to other models,
+        so they have no place in a step."""
+        tags = {number for number in self._tags.values() if number is not None}
+        return frozenset(self._special.values()) - tags
+
+    @property
+    def size(self) -> int:
+        """How many ids spell something (a model's output may be padded beyond)."""
+        return self.backend.get_vocab_size(with_added_tokens=True)
+
+    def _rendered(self, question: str) -> str:
+        chat = messages(question, self._instructions)
+        try:
+            text = self._tokenizer.apply_chat_template(
+                chat, tokenize=False, add_generation_prompt=True
+            )
+        except TemplateError as error:
+            raise EngineError(
+                f"the chat template of {self._tokenizer.name_or_path} refuses a chat of one system "
+                f"and one user message: {error}"
+            ) from error
+        return str(text)
+
+    def _prompt_ids(self, question: str) -> tuple[int, ...]:
+        """The chat prompt, up to and with the opened thinking."""
+        rendered = self._rendered(question)
+        rendered += thinking_opening(rendered)
+        spoken = question.strip()  # templates often strip
+        if not any(token in question for token in self._special):
+            return self._template_ids(rendered)
+        before, found, behind = rendered.rpartition(spoken)
+        if not found:
+            raise EngineError(
+                "the question contains special tokens of the model "
+                f"({', '.join(t for t in self._special if t in question)}), and the chat template "
+                "rewrites it, so that they cannot be told from the template's own; remove them"
+            )
+        return self._template_ids(before) + self.text_ids(found) + self._template_ids(behind)
+
+    def _template_ids(self, text: str) -> tuple[int, ...]:
+        """Text of the template: special tokens are special."""
+        return tuple(self.backend.encode(text, add_special_tokens=False).ids)
+
+    def _text_ids(self, text: str) -> tuple[int, ...]:
+        """A text by itself: special tokens in it are plain text, the thinking tags tags."""
+        if any(number is not None for number in self._tags.values()):
+            pieces = _THINKING_TAGS.split(text)
+        else:
+            pieces = [text]
+        ids: list[int] = []
+        for piece in filter(None, pieces):
+            tag = self._tags.get(piece)
+            if tag is not None:
+                ids.append(tag)
+            else:
+                ids.extend(self._literal.encode(piece, add_special_tokens=False).ids)
+        return tuple(ids)
+
+    def spell(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens spelled out."""
+        return str(self.backend.decode(list(ids), skip_special_tokens=False))

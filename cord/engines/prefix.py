@@ -1,0 +1,30 @@
+"""The ids of a prefix: the prompt's, then each step's, in the ids of one model.
+
+A step that this very model wrote keeps the ids it was sampled with, so that a re-submitted prefix
+is what the model saw (and what a cache of prefixes knows); any other step is tokenised from its
+text *alone*. So a prefix's ids are the prompt's ids plus a pure function of each step, and do not
+change when more steps follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from cord.types import Step
+
+
+def step_ids(step: Step, identity: str, encode: Callable[[str], Sequence[int]]) -> tuple[int, ...]:
+    """One step in the ids of the model named `identity`; `encode` tokenises a text by itself."""
+    if step.token_ids and step.model == identity:
+        return step.token_ids
+    return tuple(encode(step.text))
+
+
+def prefix_segments(
+    prompt: Sequence[int],
+    steps: Iterable[Step],
+    identity: str,
+    encode: Callable[[str], Sequence[int]],
+) -> tuple[tuple[int, ...], ...]:
+    """The prompt's ids, then each step's; the flat concatenation is what the model reads."""
+    return (tuple(prompt), *(step_ids(step, identity, encode) for step in steps))

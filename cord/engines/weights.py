@@ -1,0 +1,149 @@
+"""Model folders: finding them, naming what is in them, loading it safely."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import file_digest, sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as progress
+
+from cord.errors import EngineError
+
+SHIPPED = "cord:"
+"""Prefix of the names of the models that cord ships."""
+
+_IDENTIFYING = ("*.safetensors", "*.safetensors.index.json", "config.json",
+                "generation_config.json", "tokenizer*", "special_tokens_map.json",
+                "added_tokens.json", "vocab.*", "merges.txt", "chat_template*")  # fmt: skip
+
+
+def shipped_models() -> dict[str, Path]:
+    """The small models in cord's package data: name to folder."""
+    models = Path(str(files("cord.miniature"))) / "models"
+    if not models.is_dir():
+        return {}
+    return {folder.name: folder for folder in sorted(models.iterdir()) if is_model(folder)}
+
+
+def is_model(folder: Path) -> bool:
+    """It holds a model in Hugging Face's layout."""
+    return (folder / "config.json").is_file()
+
+
+def model_folder(model: str) -> Path:
+    """Where `cord:NAME` or a local folder is. Raises `EngineError` where there is none."""
+    if model.startswith(SHIPPED):
+        shipped = shipped_models()
+        name = model.removeprefix(SHIPPED)
+        if name not in shipped:
+            known = ", ".join(SHIPPED + known for known in shipped) or "none in this installation"
+            raise EngineError(f"cord ships no model named {model}; it ships {known}")
+        return shipped[name]
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        raise EngineError(
+            f"no folder {model}; an embedded model is a local folder or one of "
+            f"{', '.join(SHIPPED + known for known in shipped_models()) or 'the shipped models'} "
+            "(a hub model: download it first, with `hf download`)"
+        )
+    if not is_model(folder):
+        raise EngineError(f"no config.json in {model}; it is not a Hugging Face model folder")
+    return folder
+
+
+def identity_of(folder: Path) -> str:
+    """64 hexadecimal digits over names and bytes of weights, configuration and tokenizer."""
+    found = {path for pattern in _IDENTIFYING for path in folder.glob(pattern) if path.is_file()}
+    whole = sha256()
+    for path in sorted(found, key=lambda path: path.name):
+        status = path.stat()
+        digest = _file_hash(path.resolve(), status.st_size, status.st_mtime_ns)
+        whole.update(f"{path.name} {digest}\n".encode())
+    return whole.hexdigest()
+
+
+@lru_cache(4096)
+def _file_hash(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def read_config(folder: Path) -> PretrainedConfig:
+    """The configuration of a causal language model. Raises `EngineError` for anything else."""
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # transformers raises whatever its parts raise
+        raise EngineError(f"cannot read {folder / 'config.json'}: {error}") from error
+    architectures = getattr(config, "architectures", None) or []
+    if not any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures):
+        raise EngineError(
+            f"the model in {folder} is {', '.join(architectures) or 'of no named architecture'}, "
+            "not a causal language model; cord needs one that writes text (...ForCausalLM)"
+        )
+    if not list(folder.glob("*.safetensors")):
+        raise EngineError(f"no *.safetensors in {folder}; cord loads no pickled weights")
+    return config
+
+
+def load_model(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    """Weights as `dtype`, ready for inference. Raises `EngineError`."""
+    with _no_progress_bar():
+        try:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        except Exception as error:
+            raise EngineError(f"cannot load the weights in {folder}: {error}") from error
+    model: PreTrainedModel = loaded[0].eval().requires_grad_(False)
+    report: dict[str, set[str]] = loaded[1]
+    if missing := sorted(report["missing_keys"]):
+        raise EngineError(
+            f"the weights in {folder} lack {len(missing)} of the model's tensors, such as "
+            f" {missing[0]}; the download may be incomplete"
+        )
+    return model
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Loading is a matter of a second; a bar on the terminal would only get in the way."""
+    logging: Any = progress
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def parameters_in(folder: Path) -> int:
+    """How many numbers the weight files hold, from their headers alone."""
+    count = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 (not a dict)
+                count += int(torch.Size(weights.get_slice(name).get_shape()).numel())
+    return count
+
+
+def keeps_logits(model: PreTrainedModel) -> bool:
+    """Its forward can leave the logits of early positions out."""
+    return "logits_to_keep" in inspect.signature(model.forward).parameters
