@@ -93,9 +93,8 @@ def _missing(wanted: pa.Table, found: pa.Table, what: str) -> list[str]:
     without = wanted.join(_distinct(found.select(_IDENTITY)), keys=_IDENTITY, join_type="left anti")
     if not without.num_rows:
         return []
-    return [
-        f"{without.num_rows} records {what}: {_some([str(one) for one in without['problem_id'].to_pylist()])}"
-    ]
+    names = [str(name) for name in without["problem_id"].to_pylist()]
+    return [f"{len(names)} records {what}: {_some(names)}"]
 
 
 def _distinct(rows: pa.Table) -> pa.Table:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -216,7 +217,7 @@ class S3Store:
             ) from error
         except ProfileNotFound as error:
             raise LakeError(f"{error}; check AWS_PROFILE") from error
-        except HTTPClientError as error:
+        except (BotoConnectionError, HTTPClientError) as error:
             raise LakeError(
                 f"cannot reach {self._endpoint} for {self.root} ({type(error).__name__}): check "
                 "AWS_ENDPOINT_URL and the network, then run the same command again"
