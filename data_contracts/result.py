@@ -84,13 +84,14 @@ class ContractResult:
 
     def explain(self) -> str:
         """For a terminal: which expectation failed, on which rows, and what to do."""
-        looked_at = f"{len(self.checks)} expectations on {self.rows:,} {_plural('row', self.rows)}"
+        rows = _count(self.rows, "row")
         if self.holds:
-            lines = [f"The contract `{self.contract}` holds: {looked_at}."]
+            looked_at = _count(len(self.checks), "expectation")
+            lines = [f"The contract `{self.contract}` holds: {looked_at} on {rows}."]
         else:
             lines = [
                 f"The contract `{self.contract}` does not hold: "
-                f"{len(self.failures)} of {looked_at} failed."
+                f"{len(self.failures)} of {len(self.checks)} expectations failed on {rows}."
             ]
         for check in (*self.failures, *self.warnings):
             lines += _explain(check)
@@ -111,11 +112,17 @@ def _explain(check: Check) -> list[str]:
     ]
     if check.examples:
         more = ", ..." if check.failed_rows > len(check.examples) else ""
-        lines.append(f"    where:     {', '.join(check.examples)}{more}")
+        lines.append(f"    where:     {', '.join(map(_shown, check.examples))}{more}")
     if check.remedy:
         lines.append(f"    to do:     {check.remedy}")
     return lines
 
 
-def _plural(noun: str, number: int) -> str:
-    return noun if number == 1 else f"{noun}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _shown(text: str) -> str:
+    """Text from the data, fit for one line of a terminal: no control characters, no novels."""
+    plain = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return plain if len(plain) <= 200 else plain[:200] + "..."
