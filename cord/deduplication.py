@@ -35,8 +35,8 @@ class Item(NamedTuple):
     id: str
     text: str
     rank_key: tuple[float, ...] = ()
-    """Which of several stays: the largest, compared from left to right (a score; then, say, the
-    negative number of tokens). Ties go to the shorter text, then to the smaller id."""
+    """A sort key: of several, the one with the smallest stays (`(-score, tokens)`, say). Ties go to
+    the shorter text, then to the smaller id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def find_duplicates(
 
 
 def _rank(item: Item) -> tuple[tuple[float, ...], int, str]:
-    return tuple(-value for value in item.rank_key), len(item.text), item.id
+    return item.rank_key, len(item.text), item.id
 
 
 def _near_duplicates(

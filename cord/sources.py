@@ -173,7 +173,7 @@ def _json_row(source: str, line: bytes, whole: bool) -> RawRow:
     if not whole:
         return bad(f"the line is longer than {MAX_LINE_BYTES >> 20} MiB")
     try:
-        value = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(line.rstrip(b"\r\n").decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         return bad(f"not valid UTF-8 at byte {error.start + 1} of the line")
     except json.JSONDecodeError as error:
