@@ -72,7 +72,7 @@ def record_table(**columns: list[Any]) -> pa.Table:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(conversations, max_size=6))
 def test_a_conversation_is_well_formed_exactly_when_plain_python_says_so(
     rows: list[list[dict[str, str | None] | None] | None],
@@ -87,7 +87,7 @@ def test_a_conversation_is_well_formed_exactly_when_plain_python_says_so(
         assert holds == plainly_well_formed(row, "q"), row
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(st.none() | responses, max_size=6))
 def test_each_measure_of_the_thinking_is_what_plain_python_counts(
     rows: list[str | None],
