@@ -11,6 +11,7 @@ from doubles.vllm_answers import (
     END,
     NAN,
     NO_TEMPLATE,
+    PIECES,
     STEP,
     TOO_LONG,
     TORN_STOP,
@@ -21,6 +22,8 @@ from doubles.vllm_answers import (
     raw,
     status,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cord.engines import AnswerRequest, ProposalRequest
 from cord.engines.vllm import VllmEngine
@@ -63,6 +66,17 @@ def scoring(*answers: str, thinking: tuple[Step, ...] = ()) -> AnswerRequest:
 
 def step(text: str, ids: tuple[int, ...] = (), model: str = IDENTITY) -> Step:
     return Step(text, "t", ("t",), ids, model, len(ids), 0.5, 0.1)
+
+
+def written(tokens: list[int], stop: str) -> tuple[str, tuple[int, ...], str | None]:
+    """What vLLM makes of sampled tokens: (text, its token ids, the stop that was met)."""
+    spelt = b""
+    for count, token in enumerate(tokens, 1):
+        spelt += PIECES.get(token) or bytes([token])
+        before, met, _ = spelt.decode(errors="replace").partition(stop)
+        if met:
+            return before, tuple(tokens[:count]), stop
+    return spelt.decode(errors="replace").rstrip("\ufffd"), tuple(tokens), None
 
 
 def completions(server: VllmAnswers) -> list[dict[str, object]]:
@@ -123,6 +137,22 @@ async def test_a_character_that_was_never_finished_is_neither_in_the_text_nor_in
     server.completions.append(completion("a", [97, 0xC3], "length"))
     proposal = await engine.propose(asking(opening=""))
     assert (proposal.token_ids, proposal.tokens, proposal.finish) == ((97,), 2, "length")
+
+
+@given(st.lists(st.sampled_from([97, 10, 35, 32, STEP, TORN_STOP, 0xC3, 0xA9, 0xE2]), max_size=12))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whatever_is_sampled_and_wherever_it_stops_the_ids_spell_the_text(server, tokens):
+    text, sampled, stop = written(tokens, "### Step")
+
+    async def spell() -> tuple[int, ...]:
+        engine = VllmEngine(server.url, "m", patience=QUICK)
+        return await engine._tokenizer.spell("### Step 1.", text, sampled, stop)
+
+    ids = asyncio.run(spell())
+    spelt = server.answer("/detokenize", {"tokens": ids})["prompt"]
+    assert spelt == "### Step 1." + text or (not ids and "\ufffd" in text)
 
 
 @pytest.mark.parametrize("stop_reason", [None, 151643])
