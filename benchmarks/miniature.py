@@ -125,7 +125,7 @@ def figures_of(rows: dict[str, Row]) -> list[Figure]:
     return [
         at_least("CoRD accuracy", cord, 0.93, "share correct"),
         at_least("CoRD over curation", 100 * (cord - curation), 8.0, points),
-        at_least("curation over the best single teacher", 100 * (curation - best_single), 0.0, points),
+        at_least("curation over best single", 100 * (curation - best_single), 0.0, points),
         at_least("beam over greedy", 100 * (cord - accuracy["greedy (beam 1)"]), 0.0, points),
         at_least("beam over random", 100 * (cord - accuracy["random, beam 4"]), 0.0, points),
         at_least(
@@ -150,7 +150,8 @@ async def run_all(count: int, seed: int) -> dict[str, Row]:
     for name, method in methods(recipe, ensemble, seed).items():
         row = rows[name] = await measure(name, method, ensemble, problems)
         print(
-            f"{name:<22} {row.accuracy:8.3f} {row.score:7.3f} {row.tokens:17.1f} {row.seconds:8.1f}",
+            f"{name:<22} {row.accuracy:8.3f} {row.score:7.3f} {row.tokens:17.1f} "
+            f"{row.seconds:8.1f}",
             flush=True,
         )
     return rows

@@ -27,6 +27,3 @@ def apply() -> None:
     """Set what the user has not set."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-
-
-apply()

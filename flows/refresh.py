@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import flows.prefect_settings  # noqa: F401  (before prefect)
 from prefect import flow, unmapped
 from prefect.futures import PrefectFuture, wait
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from cord.errors import ContractBroken, CordError
 from cord.lake import open_lake
@@ -23,8 +22,8 @@ from cord.scheduler import Stopped
 from tasks import artifacts
 from tasks.board import BOARD
 from tasks.check import check_contract
-from tasks.deduplicate import deduplicate
 from tasks.decode import decode_shard
+from tasks.deduplicate import deduplicate
 from tasks.publish import publish_release
 from tasks.report import report_run
 from tasks.shard import shard_problems
@@ -67,13 +66,14 @@ def decode_and_verify(lake: str, run_id: str, plan: dict[str, Any], retries: int
     while waiting:
         waiting = set(wait(list(waiting), timeout=2).not_done)
         done_shards = 1 - len(waiting) / max(1, len(verified))
-        artifacts.update_progress(progress, max(BOARD.share_done if BOARD.total else 0, done_shards))
-    _raise_failures(plan["shards"], [*zip(plan["shards"], decoded), *zip(plan["shards"], verified)])
+        artifacts.update_progress(
+            progress, max(BOARD.share_done if BOARD.total else 0, done_shards)
+        )
+    futures = [*zip(plan["shards"] * 2, [*decoded, *verified], strict=True)]
+    _raise_failures(plan["shards"], futures)
 
 
-def _raise_failures(
-    shards: list[int], futures: list[tuple[int, PrefectFuture[Any]]]
-) -> None:
+def _raise_failures(shards: list[int], futures: list[tuple[int, PrefectFuture[Any]]]) -> None:
     failed: dict[int, BaseException] = {}
     for shard, future in futures:
         if future.state.is_completed() or shard in failed:
@@ -85,7 +85,9 @@ def _raise_failures(
     for error in failed.values():
         if isinstance(error, Stopped):
             raise error
-    sentences = {f"{error}" if isinstance(error, CordError) else repr(error) for error in failed.values()}
+    sentences = {
+        f"{error}" if isinstance(error, CordError) else repr(error) for error in failed.values()
+    }
     raise CordError(
         f"{len(failed)} of {len(shards)} shards failed "
         f"({', '.join(str(shard) for shard in sorted(failed)[:10])}): "
@@ -93,6 +95,6 @@ def _raise_failures(
     )
 
 
-def runner_of(recipe: Recipe) -> ThreadPoolTaskRunner[Any]:
+def runner_of(recipe: Recipe) -> TaskRunner[Any]:
     """Where the tasks of a run are carried out."""
     return ThreadPoolTaskRunner(max_workers=recipe.run.workers)

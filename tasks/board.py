@@ -56,7 +56,7 @@ class Board:
     @property
     def share_done(self) -> float:
         """Share of the problems decoded so far, 0 to 1."""
-        return min(1.0, self.done / self.total) if self.total else 1.0
+        return min(1.0, self.done / self.total) if self.total else 0.0
 
     @property
     def mean_score(self) -> float | None:

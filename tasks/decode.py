@@ -12,8 +12,8 @@ from prefect import task
 from cord.ensemble import open_ensemble
 from cord.lake import Lake, open_lake
 from cord.lake.progress import decode_app
-from cord.lake.query import query
 from cord.lake.rows import REUSED, quarantine_rows, step_rows, to_problem, trajectory_rows
+from cord.lake.run_tables import problems_of
 from cord.lake.runs import load_recipe_of
 from cord.lake.schemas import SCHEMAS
 from cord.lake.staging import DecodedShard, load_staged, stage
@@ -49,10 +49,7 @@ def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
 
 def _decode(lake: Lake, run_id: str, shard: int) -> DecodedShard:
     recipe, folder = load_recipe_of(lake, run_id)
-    rows = query(
-        lake,
-        f"select * from problems where run_id = '{run_id}' and shard = {shard} order by problem_id",
-    ).to_pylist()
+    rows = problems_of(lake, run_id, shard)
     ensemble = open_ensemble(recipe, Path(folder))
     decodings, quarantined = asyncio.run(
         decode_problems(

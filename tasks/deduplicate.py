@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,9 +10,8 @@ from prefect import task
 
 from cord.deduplication import find_duplicates
 from cord.lake import Lake, open_lake
-from cord.lake.query import query
 from cord.lake.rows import quarantine_rows
-from cord.lake.run_tables import judged, trajectories_of, verdicts_of
+from cord.lake.run_tables import judged, set_aside, trajectories_of, verdicts_of
 from cord.lake.runs import load_recipe_of, require_run
 from cord.lake.schemas import SCHEMAS
 from cord.plan import verdict_key
@@ -44,9 +42,7 @@ def deduplicate(lake_uri: str, run_id: str) -> dict[str, int]:
     recipe, _ = load_recipe_of(lake, run_id)
     trajectories = trajectories_of(lake, run_id)
     verdicts = verdicts_of(lake, {verdict_key(recipe, t["key"]) for t in trajectories})
-    beams = [
-        judged(t, verdicts[verdict_key(recipe, t["key"]), t["rank"]]) for t in trajectories
-    ]
+    beams = [judged(t, verdicts[verdict_key(recipe, t["key"]), t["rank"]]) for t in trajectories]
     chosen = choose(beams, recipe.publish.keep)
     unique, duplicates = _without_duplicates(chosen.records, recipe.deduplicate.near)
     lake.tables.append_once(
@@ -62,7 +58,7 @@ def deduplicate(lake_uri: str, run_id: str) -> dict[str, int]:
     lake.store.write(candidates_key(run_id), sink.getvalue().to_pybytes())
     counts = _counts(lake, run_id, beams, unique, len(chosen.wrong))
     lake.store.write(f"runs/{run_id}/counts.json", json.dumps(counts).encode())
-    artifacts.table(run_id, "records", [counts], "What became of every problem")
+    artifacts.table(run_id, "records", [dict(counts)], "What became of every problem")
     return counts
 
 
@@ -78,7 +74,7 @@ def _without_duplicates(
     found = find_duplicates(
         [(r.problem_id, r.question, (-r.score, r.tokens)) for r in best.values()], near
     )
-    set_aside = [
+    dropped = [
         Quarantined(
             "deduplicate",
             f"{duplicate.kind} duplicate of problem {duplicate.of} "
@@ -88,19 +84,18 @@ def _without_duplicates(
         )
         for problem_id, duplicate in sorted(found.items())
     ]
-    return [r for r in records if r.problem_id not in found], set_aside
+    return [r for r in records if r.problem_id not in found], dropped
 
 
 def _counts(
     lake: Lake, run_id: str, beams: list[Judged], records: list[Judged], wrong: int
 ) -> dict[str, int]:
-    set_aside = query(lake, f"select count(*) as n from quarantine where run_id = '{run_id}'")
     return {
         # Counted when the source was read, so that the accounting below can fail.
         "problems": require_run(lake, run_id).problems or 0,
         "records": len({record.problem_id for record in records}),
         "wrong": wrong,
-        "quarantined": set_aside["n"][0].as_py(),
+        "quarantined": set_aside(lake, run_id),
         "correct": sum(1 for t in beams if t.rank == 0 and t.outcome == "correct"),
         "rows": len(records),
     }

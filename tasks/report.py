@@ -58,10 +58,7 @@ def _markdown(summary: Summary) -> str:
         "",
         "| teacher | share of the kept steps | mean gain |",
         "|---|---|---|",
-        *(
-            f"| {s.teacher} | {s.share:.1%} | {_number(s.mean_gain)} |"
-            for s in summary.shares
-        ),
+        *(f"| {s.teacher} | {s.share:.1%} | {_number(s.mean_gain)} |" for s in summary.shares),
     ]
     return "\n".join(lines) + "\n"
 

@@ -11,10 +11,10 @@ from prefect import task
 
 from cord.ensemble import open_ensemble
 from cord.errors import ContractBroken, UsageError
-from cord.intake import Intake, take_in
+from cord.intake import take_in
 from cord.lake import Lake, open_lake
-from cord.lake.query import query
-from cord.lake.rows import problem_rows, quarantine_rows
+from cord.lake.rows import REUSED, problem_rows, quarantine_rows
+from cord.lake.run_tables import keys_decoded, planned_shards
 from cord.lake.runs import load_recipe_of, require_run, save_run
 from cord.lake.schemas import SCHEMAS
 from cord.problems import cut_shards
@@ -34,18 +34,15 @@ def shard_problems(lake_uri: str, run_id: str) -> dict[str, Any]:
     lake = open_lake(lake_uri)
     if not lake.tables.committed("problems", [f"{run_id}/plan"]):
         _commit_plan(lake, run_id)
-    planned = query(
-        lake,
-        "select shard, count(*) as n from problems "
-        f"where run_id = '{run_id}' group by shard order by shard",
-    ).to_pylist()
-    decoded_here = [row for row in planned if row["shard"] >= 0]
+    planned = planned_shards(lake, run_id)
+    reused = planned.get(REUSED, 0)
     result = {
-        "shards": [row["shard"] for row in planned],
-        "to_decode": sum(row["n"] for row in decoded_here),
-        "reused": sum(row["n"] for row in planned) - sum(row["n"] for row in decoded_here),
+        "shards": list(planned),
+        "to_decode": sum(planned.values()) - reused,
+        "reused": reused,
     }
-    artifacts.table(run_id, "shards", planned, "Problems in each shard (-1: found in the lake)")
+    rows: list[dict[str, object]] = [{"shard": s, "problems": n} for s, n in planned.items()]
+    artifacts.table(run_id, "shards", rows, "Problems in each shard (-1: found in the lake)")
     return result
 
 
@@ -58,11 +55,12 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
             f"the problems or models of run {run_id} have changed since it was started; "
             "run the recipe again: it makes a new run and keeps what is still the same"
         )
-    reused = _keys_in_lake(lake, intake)
+    reused = keys_decoded(lake)
     new = [p.id for p in intake.problems if intake.identity.keys[p.id] not in reused]
     shards = {id: s.index for s in cut_shards(new, recipe.run.shards) for id in s.problem_ids}
     rows = problem_rows(run_id, intake.problems, intake.identity.keys, shards)
-    checked = check_problems(pa.Table.from_pylist(rows, schema=SCHEMAS["problems"]))
+    plan = pa.Table.from_pylist(rows, schema=SCHEMAS["problems"])
+    checked = check_problems(plan.select(["problem_id", "question", "answer", "source"]))
     store_result(lake, run_id, checked)
     if not checked.holds:
         raise ContractBroken(checked.explain())
@@ -75,12 +73,4 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
         )
     engines = {name: f"{i.model} on {i.engine}" for name, i in intake.engines.items()}
     save_run(lake, document.model_copy(update={"problems": intake.rows, "engines": engines}))
-    lake.tables.append_once(
-        "problems", pa.Table.from_pylist(rows, schema=SCHEMAS["problems"]), f"{run_id}/plan"
-    )
-
-
-def _keys_in_lake(lake: Lake, intake: Intake) -> set[str]:
-    """Keys of this run's problems that already have trajectories, whichever run made them."""
-    found = query(lake, "select distinct key from trajectories")
-    return set(found["key"].to_pylist()) & set(intake.identity.keys.values())
+    lake.tables.append_once("problems", plan, f"{run_id}/plan")

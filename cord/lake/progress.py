@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cord.lake.query import query
 from cord.lake.rows import REUSED
-from cord.lake.runs import check_run_id
+from cord.lake.run_tables import planned_shards
 
 if TYPE_CHECKING:
     from cord.lake import Lake
@@ -41,23 +40,17 @@ def verify_app(run_id: str, shard: int) -> str:
 
 def shard_states(lake: Lake, run_id: str) -> list[ShardState]:
     """Every shard of the run; empty before its problems are planned."""
-    planned = query(
-        lake,
-        "select shard, count(*) as n from problems "
-        f"where run_id = '{check_run_id(run_id)}' group by shard order by shard",
-    ).to_pylist()
+    planned = planned_shards(lake, run_id)
     decoded = lake.tables.committed(
-        "trajectories", [decode_app(run_id, row["shard"]) for row in planned]
+        "trajectories", [decode_app(run_id, shard) for shard in planned]
     )
-    verified = lake.tables.committed(
-        "verdicts", [verify_app(run_id, row["shard"]) for row in planned]
-    )
+    verified = lake.tables.committed("verdicts", [verify_app(run_id, shard) for shard in planned])
     return [
         ShardState(
-            row["shard"],
-            row["n"],
-            row["shard"] == REUSED or decode_app(run_id, row["shard"]) in decoded,
-            verify_app(run_id, row["shard"]) in verified,
+            shard,
+            problems,
+            shard == REUSED or decode_app(run_id, shard) in decoded,
+            verify_app(run_id, shard) in verified,
         )
-        for row in planned
+        for shard, problems in planned.items()
     ]

@@ -1,4 +1,4 @@
-"""The joins that the stages of one run read: plan, trajectories and verdicts by key.
+"""What the stages of one run read: its plan, and trajectories and verdicts by key.
 
 A problem's trajectories may have been made by an earlier run; they are found by the key of its
 search. Should two runs have decoded the same key at once, the one with the smaller id counts.
@@ -23,6 +23,39 @@ _TRAJECTORIES = """
     qualify t.run_id = min(t.run_id) over (partition by t.key)
     order by t.problem_id, t.rank
 """
+
+
+def planned_shards(lake: Lake, run_id: str) -> dict[int, int]:
+    """Shard number to its number of problems; empty before the run is planned."""
+    rows = query(
+        lake,
+        "select shard, count(*) as n from problems "
+        f"where run_id = '{check_run_id(run_id)}' group by shard order by shard",
+    ).to_pylist()
+    return {row["shard"]: row["n"] for row in rows}
+
+
+def problems_of(lake: Lake, run_id: str, shard: int) -> list[Row]:
+    """The planned problems of one shard."""
+    rows: list[Row] = query(
+        lake,
+        f"select * from problems where run_id = '{check_run_id(run_id)}' and shard = {int(shard)} "
+        "order by problem_id",
+    ).to_pylist()
+    return rows
+
+
+def set_aside(lake: Lake, run_id: str) -> int:
+    """How many rows and problems this run has put into quarantine."""
+    sql = f"select count(*) as n from quarantine where run_id = '{check_run_id(run_id)}'"
+    return int(query(lake, sql)["n"][0].as_py())
+
+
+def keys_decoded(lake: Lake) -> set[str]:
+    """Keys of every search whose trajectories are in the lake, whichever run made them."""
+    return {
+        str(key) for key in query(lake, "select distinct key from trajectories")["key"].to_pylist()
+    }
 
 
 def trajectories_of(lake: Lake, run_id: str, shard: int | None = None) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The round loop: each teacher continues each prefix, the criterion scores, the beam keeps the best.
+"""The round loop: teachers continue each prefix, the criterion scores, the beam keeps the best.
 
 Written against two protocols, an `Engine` that proposes and a `Criterion` that scores, so that it
 runs on three made-up log-probabilities as well as on a cluster.

@@ -7,11 +7,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or recipe, 3 the contract did not ho
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import typer
 
-import flows.prefect_settings  # noqa: F401  (before anything imports prefect)
 from cord.errors import CordError
 from flows.command_line import looking, making, running
 from flows.command_line.terminal import err
@@ -37,8 +37,18 @@ def main() -> None:
     except CordError as error:
         if "--json" in sys.argv:
             print(json.dumps({"error": str(error), "exit_code": error.exit_code}))
-        err.print(f"cord: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _complain(str(error))
         sys.exit(error.exit_code)
-    except BrokenPipeError:
+    except BrokenPipeError:  # `cord query ... | head`
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:  # a mistake of ours; even so no bare traceback
+        if os.environ.get("CORD_DEBUG"):
+            raise
+        _complain(f"unexpected {type(error).__name__}: {error}")
+        _complain("this is a fault in cord; CORD_DEBUG=1 shows where")
+        sys.exit(1)
+
+
+def _complain(sentence: str) -> None:
+    err.print(f"cord: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)

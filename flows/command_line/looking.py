@@ -82,7 +82,8 @@ def query(
     sql: Annotated[str, typer.Argument(help="One SELECT over the lake's views.")],
     lake: LakeUri = "./lake",
     release: Annotated[
-        str | None, typer.Option(help="See the lake as it was at NAME@V; records are that release's.")
+        str | None,
+        typer.Option(help="See the lake as it was at NAME@V; records are that release's."),
     ] = None,
     format: Annotated[Literal["table", "json", "csv"], typer.Option()] = "table",
     json: Json = False,

@@ -92,5 +92,7 @@ def train(
     if json:
         print_json({"out": str(out), "models": names})
     else:
-        say(f"trained {', '.join(names)} in {out}; use one as `model: {out / names[0]}` with "
-            "`engine: embedded`")
+        say(
+            f"trained {', '.join(names)} in {out}; use one as `model: {out / names[0]}` with "
+            "`engine: embedded`"
+        )

@@ -128,11 +128,9 @@ def _launch(launch: Any, json: bool) -> None:
     try:
         with stopping_gently(), watching():
             summary = carry_out(launch)
-    except ContractBroken:
-        if json:
-            print_json(stored_summary(launch))
-        else:
-            print_summary(stored_summary(launch))
+    except ContractBroken as error:
+        mark_ended(launch, "refused", str(error))
+        _show(stored_summary(launch), json)
         raise
     except Stopped:
         mark_ended(launch, "interrupted", "stopped by the user")
@@ -141,13 +139,21 @@ def _launch(launch: Any, json: bool) -> None:
         ) from None
     except CordError as error:
         mark_ended(launch, "failed", str(error))
-        raise CordError(
+        error.args = (
             f"run {launch.run_id} failed: {error}\n"
-            f"What is done is in the lake: `cord resume {launch.run_id}` does the rest"
-        ) from None
+            f"What is done is in the lake: `cord resume {launch.run_id}` does the rest",
+        )
+        raise
     except Exception as error:
         mark_ended(launch, "failed", repr(error))
         raise
+    _show(summary, json)
+
+
+def _show(summary: dict[str, Any], json: bool) -> None:
+    """A run's summary; a run that was refused before decoding has none."""
+    if not summary:
+        return
     if json:
         print_json(summary)
     else:

@@ -155,7 +155,12 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["shares"]:
         widest = max(share["share"] for share in summary["shares"])
         bars = [
-            (s["teacher"], f"{s['share']:.1%}", s["mean_gain"], "█" * round(24 * s["share"] / widest))
+            (
+                s["teacher"],
+                f"{s['share']:.1%}",
+                s["mean_gain"],
+                "█" * round(24 * s["share"] / widest),
+            )
             for s in summary["shares"]
         ]
         print_table(("teacher", "share of steps", "mean gain", ""), bars)
