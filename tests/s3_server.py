@@ -229,7 +229,9 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float) -> None:
+def _wait_until(
+    ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float
+) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None:

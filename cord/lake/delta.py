@@ -12,7 +12,9 @@ winner and so unites both contents (measured, 1.6.6); with no commit retries it 
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +45,7 @@ _KEEP_FOR_EVER: Final = {
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
 _NO_RETRIES = 0
+_LOG_ENTRY = re.compile(r"/(\d{20})\.json$")
 
 
 def open_table(store: Store, key: str, version: int | None = None) -> DeltaTable | None:
@@ -87,11 +90,17 @@ def commit_once(
     )
 
 
-def version_of(table: DeltaTable, app_id: str) -> int | None:
-    """The version that the commit with this app id made; None where there is none."""
-    for commit in table.history():
-        if commit.get(APP_ID) == app_id:
-            return int(commit["version"])
+def version_of(store: Store, key: str, app_id: str) -> int | None:
+    """The version that the commit with this app id made; None where there is none.
+
+    Read from the log itself, where a commit's name is its version: `DeltaTable.history` counts
+    back from the newest version and is off by one when another commit arrives meanwhile."""
+    for entry in reversed(store.list(f"{key}/_delta_log/")):
+        if not (match := _LOG_ENTRY.search(entry)):
+            continue
+        for line in (store.read(entry) or b"").splitlines():
+            if json.loads(line).get("commitInfo", {}).get(APP_ID) == app_id:
+                return int(match[1])
     return None
 
 

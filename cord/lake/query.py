@@ -9,7 +9,6 @@ all is decided before, by `cord.lake.select_only`.
 from __future__ import annotations
 
 import importlib
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import pyarrow as pa
 from cord.errors import LakeError, UsageError
 from cord.lake import Lake
 from cord.lake.releases import find_release
+from cord.lake.schemas import SCHEMAS
 from cord.lake.select_only import sentence, views_used
 from cord.lake.store import Store
 from cord.lake.views import VIEWS, define_views, literal
@@ -34,6 +34,9 @@ _SETTINGS = {
     "temp_directory": "",
     "python_enable_replacements": "false",
 }
+_checked_extensions: set[str] = set()
+"""Extensions whose signature DuckDB has checked in this process. The check hashes 80 MB, near
+half a second, so a process does it once for each and trusts its own files from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,44 +68,71 @@ def stream(
 ) -> Iterator[pa.RecordBatchReader]:
     """Like `query`, batch by batch: for answers that are larger than memory."""
     limits = limits or QueryLimits()
-    used = views_used(sql, VIEWS)
-    pinned = find_release(lake, release) if release else None
-    connection = _connect(lake.store, limits)
+    extensions = _extensions(lake.store)
+    connection = _open(limits, extensions)
     clock = threading.Timer(limits.seconds, connection.interrupt)
     clock.daemon = True
     try:
+        # Only what DuckDB raises is translated, never what the caller does with the batches.
         with _speaking(limits):
+            used = views_used(connection, sql, VIEWS)
+            pinned = find_release(lake, release) if release else None
+            if used.intersection(SCHEMAS):
+                _connect(connection, lake.store, extensions)
             define_views(connection, lake, sorted(used), pinned)
             _lock(connection, lake.store)
             clock.start()
-            yield connection.execute(sql).to_arrow_reader(_BATCH_ROWS)
+            answer = connection.execute(sql).to_arrow_reader(_BATCH_ROWS)
+        yield pa.RecordBatchReader.from_batches(answer.schema, _batches(answer, limits))
     finally:
         clock.cancel()
         connection.close()
 
 
-def _connect(store: Store, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": limits.memory})
+def _batches(answer: pa.RecordBatchReader, limits: QueryLimits) -> Iterator[pa.RecordBatch]:
+    with _speaking(limits):
+        yield from answer
+
+
+def _open(limits: QueryLimits, needed: set[str]) -> duckdb.DuckDBPyConnection:
+    unsigned = "true" if _checked_extensions >= needed else "false"
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            **_SETTINGS,
+            "memory_limit": limits.memory,
+            "allow_unsigned_extensions": unsigned,
+        },
+    )
+    if limits.threads is not None:
+        connection.execute(f"set threads = {int(limits.threads)}")
+    return connection
+
+
+def _connect(connection: duckdb.DuckDBPyConnection, store: Store, extensions: set[str]) -> None:
+    """Make the connection able to read Delta tables on this store."""
+    secret = store.duckdb_secret()
     try:
-        connection.execute(f"set threads = {limits.threads or os.cpu_count() or 1}")
-        for extension in ("httpfs", "delta"):
+        for extension in sorted(extensions, reverse=True):
             connection.execute(f"load {literal(str(_extension(extension)))}")
-        # httpfs copies AWS_* into settings, where SQL could read them.
-        connection.execute("set enable_global_s3_configuration = false")
-        for setting in ("s3_access_key_id", "s3_secret_access_key", "s3_session_token"):
-            connection.execute(f"set {setting} = ''")
-        secret = store.duckdb_secret()
         if secret is not None:
+            # httpfs copies AWS_* into settings, where SQL could read them.
+            connection.execute("set enable_global_s3_configuration = false")
+            for setting in ("s3_access_key_id", "s3_secret_access_key", "s3_session_token"):
+                connection.execute(f"set {setting} = ''")
             parameters = ", ".join(f"{name} {literal(value)}" for name, value in secret.items())
             connection.execute(f"create secret lake (type s3, {parameters})")
     except duckdb.Error as error:
-        connection.close()
         # `from None`: the statement that failed may hold credentials.
         raise LakeError(
             f"DuckDB could not be set up for the lake ({type(error).__name__}); are "
             "duckdb-extension-delta and -httpfs of DuckDB's own version?"
         ) from None
-    return connection
+    _checked_extensions.update(extensions)
+
+
+def _extensions(store: Store) -> set[str]:
+    return {"delta"} if store.duckdb_secret() is None else {"delta", "httpfs"}
 
 
 def _extension(name: str) -> Path:

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from cord.errors import LakeError, UsageError
 from cord.fingerprint import canonical_bytes
 from cord.lake import Lake
-from cord.lake.delta import commit_once, files_of, open_table, speaking, version_of
+from cord.lake.delta import commit_once, files_of, open_table, version_of
 from cord.lake.manifest import Manifest, ReleasedFile, content_hash
 from cord.lake.schemas import RECORDS, conform
 from cord.recipe import SAFE_NAME
@@ -79,6 +79,12 @@ def publish(
                 "contract": canonical_bytes(contract).decode(),
             }
             delta_version = _commit(lake, name, rows, f"release:{run_id}:{content}", facts)
+        files = _files(lake, name, delta_version)
+        if sum(file.rows for file in files) != rows.num_rows:
+            raise LakeError(
+                f"version {delta_version} of {lake.store.uri(dataset_key(name))} does not hold the "
+                "rows that were committed; nothing was published"
+            )
         manifest = Manifest(
             name=name,
             version=head.version + 1 if head else 1,
@@ -89,7 +95,7 @@ def publish(
             created_at=datetime.now(UTC),
             parent=head.version if head else None,
             delta_version=delta_version,
-            files=_files(lake, name, delta_version),
+            files=files,
             tables=lake.tables.versions(),
             contract=contract,
             counts=counts,
@@ -155,9 +161,7 @@ def _already(released: list[Manifest], run_id: str, content: str) -> Manifest | 
 def _commit(lake: Lake, name: str, rows: pa.Table, app_id: str, facts: dict[str, str]) -> int:
     key = dataset_key(name)
     commit_once(lake.store, key, RECORDS, rows, mode="overwrite", app_id=app_id, metadata=facts)
-    table = open_table(lake.store, key)
-    with speaking(lake.store, key):
-        version = version_of(table, app_id) if table is not None else None
+    version = version_of(lake.store, key, app_id)
     if version is None:
         raise LakeError(f"{lake.store.uri(key)} lost the commit {app_id}; was it rolled back?")
     return version

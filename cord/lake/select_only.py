@@ -31,12 +31,12 @@ _TABLE_FUNCTIONS = {
 _FORBIDDEN_FUNCTIONS = {"current_setting", "getenv", "getvariable", "which_secret", "write_log"}
 
 
-def views_used(sql: str, views: Collection[str]) -> set[str]:
+def views_used(parser: duckdb.DuckDBPyConnection, sql: str, views: Collection[str]) -> set[str]:
     """Names of the views that the statement reads: all of them where it asks what there is.
 
     Raises `UsageError` for anything but one SELECT (FROM, WITH, VALUES, DESCRIBE, SUMMARIZE and
-    SHOW TABLES are SELECTs too) over `views`."""
-    nodes = list(_nodes(_tree(sql)))
+    SHOW TABLES are SELECTs too) over `views`. `parser` only parses; nothing is run."""
+    nodes = list(_nodes(_tree(parser, sql)))
     own = {entry["key"].lower() for node in nodes for entry in _with_names(node)}
     used: set[str] = set()
     for node in nodes:
@@ -60,18 +60,17 @@ def sentence(error: Exception) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-def _tree(sql: str) -> Any:
-    with duckdb.connect(":memory:") as parser:
-        try:
-            statements = parser.extract_statements(sql)
-        except duckdb.Error as error:
-            raise UsageError(f"the SQL cannot be read: {sentence(error)}") from error
-        if len(statements) != 1:
-            raise UsageError(
-                f"the SQL holds {len(statements)} statements; give exactly one SELECT"
-                + (" (PIVOT needs its values listed: ON column IN (...))" if statements else "")
-            )
-        said = parser.execute("select json_serialize_sql(?)", [sql]).fetchone()
+def _tree(parser: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    try:
+        statements = parser.extract_statements(sql)
+    except duckdb.Error as error:
+        raise UsageError(f"the SQL cannot be read: {sentence(error)}") from error
+    if len(statements) != 1:
+        raise UsageError(
+            f"the SQL holds {len(statements)} statements; give exactly one SELECT"
+            + (" (PIVOT needs its values listed: ON column IN (...))" if statements else "")
+        )
+    said = parser.execute("select json_serialize_sql(?)", [sql]).fetchone()
     try:
         tree = json.loads(said[0] if said else "{}")
     except RecursionError as error:

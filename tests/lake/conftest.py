@@ -31,9 +31,7 @@ def use_s3(monkeypatch: pytest.MonkeyPatch) -> Callable[[S3Server], str]:
 
 
 @pytest.fixture(params=STORES)
-def uri(
-    request: pytest.FixtureRequest, tmp_path: Path, use_s3: Callable[[S3Server], str]
-) -> str:
+def uri(request: pytest.FixtureRequest, tmp_path: Path, use_s3: Callable[[S3Server], str]) -> str:
     """Address of an empty place, on every kind of store."""
     if request.param == "folder":
         return str(tmp_path / "a lake")

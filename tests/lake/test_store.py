@@ -65,7 +65,9 @@ def test_keys_are_listed_by_string_prefix_in_order(uri: str) -> None:
     assert store.list("nothing/") == []
 
 
-@pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", "a//b", "", ".", "a\\b", "a\0"])
+@pytest.mark.parametrize(
+    "key", ["../x", "a/../../x", "/etc/passwd", "a//b", "", ".", "a\\b", "a\0"]
+)
 def test_a_key_cannot_leave_the_lake(folder_store: FolderStore, key: str) -> None:
     for touch in (folder_store.read, folder_store.uri, folder_store.digest):
         with pytest.raises(LakeError, match="would leave the lake"):
@@ -141,7 +143,7 @@ def test_a_folder_without_permission_is_named() -> None:
         os.chmod(folder, 0o555)
         os.seteuid(65534)
         try:
-            with pytest.raises(LakeError, match="permission denied.*choose another --lake"):
+            with pytest.raises(LakeError, match=r"permission denied.*choose another --lake"):
                 open_store(f"{folder}/lake").create("key", b"")
         finally:
             os.seteuid(0)
@@ -151,7 +153,7 @@ def test_a_bucket_that_is_not_there_is_named(
     moto_s3: S3Server, use_s3: Callable[[S3Server], str]
 ) -> None:
     use_s3(moto_s3)
-    with pytest.raises(LakeError, match="there is no bucket 'absent'.*make it"):
+    with pytest.raises(LakeError, match=r"there is no bucket 'absent'.*make it"):
         open_store("s3://absent/lake").read("lake.json")
 
 
@@ -161,7 +163,7 @@ def test_missing_credentials_are_named(
     uri = use_s3(moto_s3)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(LakeError, match="no usable S3 credentials.*set AWS_ACCESS_KEY_ID"):
+    with pytest.raises(LakeError, match=r"no usable S3 credentials.*set AWS_ACCESS_KEY_ID"):
         open_store(uri)
 
 
@@ -171,7 +173,7 @@ def test_an_endpoint_that_refuses_is_reported_within_seconds(
     uri = use_s3(moto_s3)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     began = time.monotonic()
-    with pytest.raises(LakeError, match="cannot reach http://127.0.0.1.*check AWS_ENDPOINT_URL"):
+    with pytest.raises(LakeError, match=r"cannot reach http://127.0.0.1.*check AWS_ENDPOINT_URL"):
         open_store(uri).read("lake.json")
     assert time.monotonic() - began < 10
 
@@ -181,7 +183,7 @@ def test_an_endpoint_that_is_no_address_is_named(
 ) -> None:
     uri = use_s3(moto_s3)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "gpu-1")
-    with pytest.raises(LakeError, match="not a web address.*check AWS_ENDPOINT_URL"):
+    with pytest.raises(LakeError, match=r"not a web address.*check AWS_ENDPOINT_URL"):
         open_store(uri)
 
 
