@@ -19,7 +19,10 @@ def download(address: str, folder: Path, endings: tuple[str, ...]) -> list[tuple
     if not bucket:
         raise ProblemsError(f"problems.path: {address} names no bucket; write s3://bucket/key")
     try:
-        client = boto3.client("s3", config=Config(connect_timeout=10, retries={"max_attempts": 3}))
+        # A session of its own: boto3's default one is not safe to share between threads.
+        client = boto3.session.Session().client(
+            "s3", config=Config(connect_timeout=10, retries={"max_attempts": 3})
+        )
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
         below = key if key.endswith("/") or not key else key + "/"
         names = [entry["Key"] for page in pages for entry in page.get("Contents", ())]

@@ -214,6 +214,11 @@ def _hub_rows(name: str, split: str, wanted: tuple[str, ...], cache: str) -> Ite
             f"problems.path: the hub's data set {name} cannot be reached; "
             "look at the network, HF_ENDPOINT and HF_HUB_OFFLINE, or use a downloaded copy"
         ) from None
+    except FileNotFoundError:  # datasets' DatasetNotFoundError is one
+        raise ProblemsError(
+            f"problems.path: there is no data set {name} on the hub, or it is private: "
+            "look at the name, and set HF_TOKEN if it needs one"
+        ) from None
     except Exception as error:  # whatever a stranger's data set makes the library say
         raise ProblemsError(
             f"problems.path: the hub's data set {name} (split {split}) cannot be read: "

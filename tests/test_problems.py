@@ -36,7 +36,7 @@ def read(path: Path, **settings: object) -> ProblemSet:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b'{"id": "b", "question": "tor', "not valid JSON at character 26"),
+        (b'{"id": "b", "question": "tor', "not valid JSON at character 25"),
         (b'{"question": "\xff\xfe", "answer": "2"}', "not valid UTF-8 at byte 15"),
         (b'["b", "1+1?", "2"]', "not a JSON object"),
         (b'{"question": "q", "answer": NaN}', "NaN is no JSON number"),
