@@ -92,8 +92,8 @@ class Teacher(Model):
     """A model that proposes steps."""
 
     name: str = Field(pattern=SAFE_NAME)
-    temperature: Annotated[float, Field(ge=0, le=5, strict=False)] = 0.6
-    """The paper's heterogeneous teachers: 0.6. 0 is greedy."""
+    temperature: Annotated[float, Field(ge=0, le=2, strict=False)] = 0.6
+    """The paper's heterogeneous teachers: 0.6. 0 is greedy; vLLM takes no more than 2."""
     top_p: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
 
 
@@ -211,5 +211,7 @@ def find_beside(path: str, recipe_folder: Path) -> str:
     Addresses (`s3://`, `cord:`) and absolute paths come back as they are."""
     if "://" in path or path.startswith("cord:") or Path(path).is_absolute():
         return path
+    if "\0" in path:
+        return path  # no file has such a name; whoever opens it says so
     beside = recipe_folder / path
     return str(beside.resolve() if beside.exists() else Path(path).resolve())

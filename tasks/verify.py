@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,9 @@ from cord.types import Verdict
 from cord.verification import Verifier
 from tasks.board import BOARD
 from tasks.policy import OPTIONS
+
+VERIFIERS = 2
+"""Verifying processes of this process; each judges some 200 answers a second."""
 
 
 @task(name="verify", task_run_name="verify {run_id} {decoded}", **OPTIONS)
@@ -51,15 +55,19 @@ def verify_shard(lake_uri: str, run_id: str, decoded: dict[str, Any]) -> dict[st
 @cache
 def shared_verifier(time_limit_s: float) -> Verifier:
     """This process's pool of verifying processes."""
-    return Verifier(time_limit_s=time_limit_s)
+    return Verifier(time_limit_s=time_limit_s, workers=VERIFIERS)
 
 
 def _judge(
     verifier: Verifier, domain: str, trajectories: list[Row]
 ) -> Iterator[tuple[Row, Verdict]]:
-    for trajectory in trajectories:
+    """Judge all, as many at once as the verifier has processes."""
+
+    def judge(trajectory: Row) -> Verdict:
         if not trajectory["finished"]:
-            yield trajectory, Verdict("wrong", "none", "no answer was stated: it did not finish")
-            continue
+            return Verdict("wrong", "none", "no answer was stated: it did not finish")
         spellings = (trajectory["reference"], *trajectory["alternatives"])
-        yield trajectory, verifier.verify(domain, trajectory["text"], spellings)
+        return verifier.verify(domain, trajectory["text"], spellings)
+
+    with ThreadPoolExecutor(VERIFIERS) as threads:
+        yield from zip(trajectories, threads.map(judge, trajectories), strict=True)

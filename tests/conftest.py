@@ -1,3 +1,3 @@
 """Fixtures that several packages' tests share, each in a file of its own."""
 
-pytest_plugins = ["tests.s3_server"]
+pytest_plugins = ["s3_server", "vllm_server", "factory"]

@@ -1,0 +1,185 @@
+"""The main job, as a user runs it: real Prefect, real models, a real lake."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from factory import Factory
+
+pytestmark = pytest.mark.slow
+
+
+def wait_until_decoding(factory: Factory, process: object, rounds_seen: float = 90) -> None:
+    """Until the run has been planned in the lake, so that decoding is under way."""
+    plan = Path(factory.lake) / "tables" / "problems" / "_delta_log"
+    deadline = time.monotonic() + rounds_seen
+    while time.monotonic() < deadline and not any(plan.glob("*.json")):
+        time.sleep(0.1)
+    assert any(plan.glob("*.json")), "the run was never planned"
+
+
+def test_a_whole_refresh_its_repeat_another_seed_and_ten_more_problems(factory: Factory) -> None:
+    first = factory.run()
+    assert first.code == 0, first.err
+    made = first.json
+    assert made["release"] == "small@1"
+    assert made["problems"] == 8 == made["records"] + made["wrong"] + made["quarantined"]
+    assert 0 < made["mean_score"] <= 1
+    assert sum(s["share"] for s in made["shares"]) == pytest.approx(1)
+    before = factory.ask("select * from records order by problem_id", "--release", "small@1")
+    assert len(before) == made["records"]
+
+    begun = time.monotonic()
+    again = factory.run()
+    assert again.code == 0 and again.json["nothing_to_do"], again.err
+    assert time.monotonic() - begun < 30
+    assert len(factory.ask("select * from releases")) == 1
+
+    other = factory.run("--seed", "8")
+    assert other.json["release"] == "small@2", other.err
+
+    factory.write_problems(18)
+    more = factory.run()
+    assert more.json["release"] == "small@3", more.err
+    assert more.json["problems"] == 18
+    decoded = factory.ask(
+        f"select count(distinct problem_id) as n from trajectories where run_id = '{more.json['run_id']}'"
+    )
+    assert decoded == [{"n": 10}], "the eight problems of the first run were decoded again"
+
+    listed = factory.cord("releases", "--json").json
+    assert [row["release"] for row in listed] == ["small@1", "small@2", "small@3"]
+    after = factory.ask("select * from records order by problem_id", "--release", "small@1")
+    assert after == before
+    assert factory.cord("verify", "small@1").code == 0
+    assert factory.cord("verify", "small@3").code == 0
+
+    exported = factory.cord("export", "small@1", "out.jsonl", "--format", "sft")
+    assert exported.code == 0, exported.err
+    rows = [
+        json.loads(line) for line in (factory.folder / "out.jsonl").read_text().split("\n") if line
+    ]
+    assert len(rows) == made["records"]
+    assert [m["role"] for m in rows[0]["messages"]] == ["user", "assistant"]
+    assert rows[0]["messages"][1]["content"].startswith("<think>\n### Step 1.")
+
+    states = {r["run_id"]: r["state"] for r in factory.cord("runs", "--json").json}
+    assert set(states.values()) == {"completed"} and len(states) == 3
+    status = factory.cord("status", made["run_id"], "--json").json
+    assert all(s["decoded"] and s["verified"] for s in status["shards"])
+    shares = factory.ask(
+        "select teacher, count(*) n, avg(score) s from steps where kept group by 1"
+    )
+    assert {row["teacher"] for row in shares} == {"ada", "ben", "cyd"}
+
+
+def test_the_same_recipe_gives_the_same_bytes_however_it_is_carried_out(factory: Factory) -> None:
+    def content(lake: str, **run: int) -> str:
+        factory.write_recipe(run={"seed": 7, "retries": 1, **run})
+        ran = factory.run("--lake", str(factory.folder / lake))
+        assert ran.code == 0, ran.err
+        listed = factory.cord("releases", "--json", "--lake", str(factory.folder / lake)).json
+        return str(listed[0]["content_hash"])
+
+    assert content("a", shards=1, workers=1) == content("b", shards=5, workers=3, in_flight=3)
+
+
+def test_ctrl_c_stops_gently_and_resume_gives_what_an_undisturbed_run_gives(
+    factory: Factory,
+) -> None:
+    factory.write_problems(16)
+    process = factory.start("run", "recipe.yaml", "--run-id", "stopped")
+    wait_until_decoding(factory, process)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "cord resume stopped" in err
+    assert factory.cord("status", "stopped", "--json").json["state"] == "interrupted"
+    resumed = factory.cord("resume", "stopped", "--json")
+    assert resumed.code == 0, resumed.err
+    assert same_as_undisturbed(factory, resumed.json["release"])
+
+
+def test_after_kill_9_the_run_is_seen_as_interrupted_and_resumes(factory: Factory) -> None:
+    factory.write_problems(16)
+    process = factory.start("run", "recipe.yaml", "--run-id", "killed")
+    wait_until_decoding(factory, process)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert factory.cord("runs", "--json").json[0]["state"] == "interrupted"
+    resumed = factory.cord("resume", "killed", "--json")
+    assert resumed.code == 0, resumed.err
+    assert same_as_undisturbed(factory, resumed.json["release"])
+    twice = factory.ask(
+        "select problem_id, rank from trajectories group by all having count(*) > 1"
+    )
+    assert twice == []
+
+
+def same_as_undisturbed(factory: Factory, release: str) -> bool:
+    """Whether a release has the records of the same recipe run in peace in another lake."""
+    peace = str(factory.folder / "peace")
+    assert factory.run("--lake", peace).code == 0
+    columns = "problem_id, answer, messages, teachers, score"
+    ours = factory.ask(f"select {columns} from records order by problem_id", "--release", release)
+    theirs = factory.ask(f"select {columns} from records order by problem_id", "--lake", peace)
+    return bool(ours) and ours == theirs
+
+
+def test_a_contract_that_does_not_hold_stops_publication(factory: Factory) -> None:
+    assert factory.run().code == 0
+    factory.write_recipe(contract={"min_correct": 1.0, "max_record_tokens": 20})
+    refused = factory.run()
+    assert refused.code == 3
+    assert "max_record_tokens" in refused.err or "tokens" in refused.err
+    assert "p0" in refused.err, "the offending rows are named"
+    assert [r["release"] for r in factory.cord("releases", "--json").json] == ["small@1"]
+    assert factory.run().code == 3, "the same command says the same"
+    assert factory.cord("runs", "--json").json[0]["state"] == "refused"
+
+
+def test_bad_rows_are_quarantined_with_their_reason_and_good_ones_go_on(factory: Factory) -> None:
+    factory.write_problems(
+        4,
+        [
+            b'{"id": "torn", "question": "Start 1',
+            b'{"id": "p000", "question": "Start 2; +3; +4; *2; rev", "answer": "1"}',
+            b'{"id": "empty", "question": "Start 3; +3; +4; *2; rev", "answer": ""}',
+            b'{"id": "bytes", "question": "\xff\xfe", "answer": "1"}',
+            json.dumps({"id": "long", "question": "x" * 9000, "answer": "1"}).encode(),
+        ],
+    )
+    ran = factory.run()
+    assert ran.code == 0, ran.err
+    assert ran.json["problems"] == 9
+    assert ran.json["quarantined"] >= 5
+    reasons = {
+        row["source"].rsplit(":", 1)[-1]: row["reason"]
+        for row in factory.ask(
+            "select source, reason from quarantine where stage in ('read', 'problems')"
+        )
+    }
+    assert set(reasons) == {"5", "6", "7", "8", "9"}
+    assert "p000" in reasons["6"] or "duplicate" in reasons["6"].lower()
+    assert "context" in reasons["9"]
+
+
+def test_an_ephemeral_prefect_server_is_enough(factory: Factory) -> None:
+    factory.environment.pop("PREFECT_API_URL")
+    factory.environment["PREFECT_HOME"] = str(factory.folder / "prefect")
+    factory.write_problems(2)
+    ran = factory.run()
+    assert ran.code == 0, ran.err
+    assert ran.json["problems"] == 2
+
+
+def test_what_cord_init_writes_runs_as_it_is(factory: Factory) -> None:
+    assert factory.cord("init", "mine").code == 0
+    assert factory.cord("init", "mine").code == 2, "nothing is overwritten"
+    ran = factory.cord("run", "mine/recipe.yaml", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["release"] == "my-data@1"
