@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import file_digest, sha256
 from importlib.resources import files
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as progress
 
@@ -135,12 +136,17 @@ def _no_progress_bar() -> Iterator[None]:
 
 
 def parameters_in(folder: Path) -> int:
-    """How many numbers the weight files hold, from their headers alone."""
+    """How many numbers the weight files hold, from their headers alone. Raises `EngineError`."""
     count = 0
     for path in folder.glob("*.safetensors"):
-        with safe_open(path, framework="pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 (not a dict)
-                count += int(torch.Size(weights.get_slice(name).get_shape()).numel())
+        try:
+            with safe_open(path, framework="pt") as weights:
+                for name in weights.keys():  # noqa: SIM118 (not a dict)
+                    count += prod(weights.get_slice(name).get_shape())
+        except SafetensorError as error:
+            raise EngineError(
+                f"{path} is no safetensors file ({error}); download it again"
+            ) from error
     return count
 
 

@@ -1,0 +1,63 @@
+"""A small random language model in a folder, as the embedded engine loads it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] | trim }}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SPECIALS = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+TEXTS = [
+    "<think>\n### Step 1. first we add the numbers\n3+4=7, so wait\n\n### Step 2. then we stop\n",
+    "</think>\n\nThe final answer is \\boxed{42}. Zwölf Äpfel, 七つのりんご, naïve café",
+]
+
+
+@pytest.fixture(scope="session")
+def random_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE with merges that run across the places where steps are cut."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.train_from_iterator(
+        TEXTS * 3,
+        trainers.BpeTrainer(
+            vocab_size=340,
+            show_progress=False,
+            special_tokens=[AddedToken(text, special=True) for text in SPECIALS],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<|end|>", chat_template=TEMPLATE
+    )
+
+
+@pytest.fixture(scope="session")
+def random_model(
+    random_tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with a random Llama whose next tokens are neither certain nor uniform. Its output
+    is padded beyond the vocabulary, as large models' are."""
+    folder = tmp_path_factory.mktemp("random-model")
+    random_tokenizer.save_pretrained(folder)
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=352,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.25,
+        bos_token_id=None,
+        eos_token_id=0,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
