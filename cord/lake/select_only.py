@@ -110,7 +110,8 @@ def _of_table(node: dict[str, Any], views: Collection[str], own: set[str]) -> se
         return set(views)
     near = difflib.get_close_matches(name.lower(), views, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(views)}"
-    raise UsageError(f"there is no view {name!r} in the lake; {hint}")
+    asked = ".".join(part for part in (catalog, schema, name) if part)
+    raise UsageError(f"there is no view {asked!r} in the lake; {hint}")
 
 
 def _refused(what: str) -> UsageError:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from s3_server import S3Server
 
 from cord.lake import Lake, open_lake
 from cord.lake.schemas import SCHEMAS
-from tests.s3_server import S3Server
 
 STORES = ["folder", "moto", pytest.param("ceph", marks=pytest.mark.slow)]
 

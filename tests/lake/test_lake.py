@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from s3_server import S3Server
 
 from cord.errors import LakeError
 from cord.lake import open_lake
@@ -49,3 +51,21 @@ def test_a_broken_marker_is_named(tmp_path: Path, marker: str) -> None:
     (tmp_path / "lake.json").write_text(marker)
     with pytest.raises(LakeError, match=r"lake.json is not a lake's marker"):
         open_lake(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_bucket_that_may_only_be_read_is_named(
+    ceph_s3: S3Server, use_s3: Callable[[S3Server], str]
+) -> None:
+    uri = use_s3(ceph_s3)
+    bucket = uri.split("/")[2]
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    ceph_s3.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    with pytest.raises(LakeError, match=rf"no permission for s3://{bucket}/some/lake"):
+        open_lake(uri, create=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from s3_server import S3Server
 
 from cord.errors import LakeError, UsageError
 from cord.lake import Lake
@@ -17,7 +18,6 @@ from cord.lake.releases import publish
 from cord.lake.runs import RunDocument, save_run
 from cord.lake.schemas import SCHEMAS
 from cord.lake.views import VIEWS
-from tests.s3_server import S3Server
 
 Rows = Callable[..., pa.Table]
 
@@ -161,6 +161,13 @@ def test_a_mistake_in_the_sql_is_one_clear_sentence(folder_lake: Lake, sql: str,
 
 
 BREAK_OUTS = [
+    "describe '{other}/secret.csv'",
+    "summarize '{other}/secret.csv'",
+    "pivot '{other}/secret.csv' on a in (1) using sum(b)",
+    "select list_transform([1], x -> (select a from '{other}/secret.csv'))",
+    "select * from steps limit (select a from '{other}/secret.csv')",
+    "select * from steps order by (select 1 from read_text('/etc/passwd'))",
+    "select * from unnest((select list(content) from read_text('/etc/passwd')))",
     "select * from read_csv('/etc/passwd')",
     "select * from read_text('/etc/passwd')",
     "select * from '/etc/passwd'",

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from s3_server import S3Server, free_port
 
 from cord.errors import LakeError
 from cord.lake.folder import FolderStore
 from cord.lake.store import checked_key, open_store
-from tests.s3_server import S3Server, free_port
 
 
 def test_what_is_written_is_read_back(uri: str) -> None:

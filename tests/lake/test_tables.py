@@ -19,12 +19,17 @@ from cord.lake.tables import table_key
 Rows = Callable[..., pa.Table]
 
 
+def problem_ids(lake: Lake, table: str) -> list[str]:
+    """Of every row of the table, sorted."""
+    return sorted(str(row["problem_id"]) for row in lake.tables.read(table).to_pylist())
+
+
 def test_a_shard_is_appended_once(lake: Lake, make_rows: Rows) -> None:
     shard = make_rows("steps", ["p1", "p2"])
     assert lake.tables.append_once("steps", shard, "run/0")
     assert not lake.tables.append_once("steps", shard, "run/0")
     assert lake.tables.append_once("steps", make_rows("steps", ["p3"]), "run/1")
-    assert sorted(lake.tables.read("steps")["problem_id"].to_pylist()) == ["p1", "p2", "p3"]
+    assert problem_ids(lake, "steps") == ["p1", "p2", "p3"]
     assert lake.tables.committed("steps", ["run/0", "run/1", "run/2"]) == {"run/0", "run/1"}
 
 
@@ -41,8 +46,7 @@ def test_eight_shards_at_once_all_arrive(lake: Lake, make_rows: Rows) -> None:
         8, lambda lake, n: lake.tables.append_once("verdicts", shards[n], f"run/{n}"), lake
     )
     assert won == [True] * 8
-    found = lake.tables.read("verdicts")["problem_id"].to_pylist()
-    assert sorted(found) == [f"p{index}" for index in range(8)]
+    assert problem_ids(lake, "verdicts") == [f"p{index}" for index in range(8)]
 
 
 def test_every_table_takes_its_rows_and_gives_them_back(folder_lake: Lake, make_rows: Rows) -> None:
