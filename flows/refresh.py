@@ -76,6 +76,7 @@ def decode_and_verify(lake: str, run_id: str, plan: dict[str, Any], retries: int
 def _raise_failures(shards: list[int], futures: list[tuple[int, PrefectFuture[Any]]]) -> None:
     failed: dict[int, BaseException] = {}
     for shard, future in futures:
+        future.wait()  # takes its final state from here; Prefect's API may lag behind
         if future.state.is_completed() or shard in failed:
             continue
         error = future.state.result(raise_on_failure=False)

@@ -148,7 +148,8 @@ def releases(
 
 def verify(release: Release, lake: LakeUri = "./lake", json: Json = False) -> None:
     """Check a release: its files' sha256, its counts, its verdicts, and the contract again."""
-    from cord.lake.releases import find_release, verify_release
+    from cord.lake.audit import verify_release
+    from cord.lake.releases import find_release
     from tasks.recheck import recheck_contract
 
     opened = open_lake(lake)
