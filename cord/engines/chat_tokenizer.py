@@ -115,7 +115,7 @@ class ChatTokenizer:
 
     def _template_ids(self, text: str) -> tuple[int, ...]:
         """Text of the template: special tokens are special."""
-        return tuple(self.backend.encode(text, add_special_tokens=False).ids)
+        return _encode(self.backend, text)
 
     def _text_ids(self, text: str) -> tuple[int, ...]:
         """A text by itself: special tokens in it are plain text, the thinking tags tags."""
@@ -129,9 +129,16 @@ class ChatTokenizer:
             if tag is not None:
                 ids.append(tag)
             else:
-                ids.extend(self._literal.encode(piece, add_special_tokens=False).ids)
+                ids.extend(_encode(self._literal, piece))
         return tuple(ids)
 
     def spell(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens spelled out."""
         return str(self.backend.decode(list(ids), skip_special_tokens=False))
+
+
+def _encode(backend: Tokenizer, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(backend.encode(text, add_special_tokens=False).ids)
+    except (TypeError, UnicodeError) as error:  # a lone surrogate
+        raise EngineError(f"not valid Unicode, cannot be tokenised: {text[:60]!a}") from error

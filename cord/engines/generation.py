@@ -18,6 +18,9 @@ from cord.engines.writing import Writing
 CROWDED = 0.75
 """Finished rows are dropped from the cache when this share or less still writes: each dropping
 copies what remains."""
+USUAL_GROWTH = 128
+"""Ids that a row is expected to grow by when a batch is cut to what fits in memory: caps on steps
+are generous, and steps are short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,7 @@ class Generator:
 
     def run(self, tickets: Sequence[Ticket[Continuation, Written]]) -> None:
         """Continue all of them; each is settled when it is finished."""
-        growth = max(ticket.job.max_tokens for ticket in tickets)
-        for part in portions([ticket.job.prefix for ticket in tickets], growth):
+        for part in portions([ticket.job.prefix for ticket in tickets], USUAL_GROWTH):
             self._run([self._writer(tickets[place]) for place in part])
 
     def _run(self, held: list[_Writer]) -> None:

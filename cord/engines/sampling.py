@@ -43,7 +43,9 @@ def choose(
     best = _first_best(logprobs)
     if bool(greedy.all()):
         return best
-    scaled = logprobs / torch.where(greedy, 1.0, temperature)[:, None]
+    # Differences first: a tiny temperature then leaves zeros and -inf, never inf - inf.
+    behind = logprobs - logprobs.amax(dim=-1, keepdim=True)
+    scaled = behind / torch.where(greedy, 1.0, temperature)[:, None]
     weights = torch.softmax(scaled, dim=-1)
     if bool((top_p < 1).any()):
         weights = _nucleus(weights, top_p)

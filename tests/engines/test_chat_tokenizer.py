@@ -65,3 +65,10 @@ def test_a_template_that_refuses_system_messages_says_so(
     strict.chat_template = "{{ raise_exception('System role not supported') }}"
     with pytest.raises(EngineError, match=r"refuses .*System role not supported"):
         ChatTokenizer(strict, "").prompt_ids("q")
+
+
+def test_a_lone_surrogate_is_named_not_crashed_on(tokenizer: ChatTokenizer) -> None:
+    with pytest.raises(EngineError, match="not valid Unicode"):
+        tokenizer.prompt_ids("a\ud800b")
+    with pytest.raises(EngineError, match="not valid Unicode"):
+        tokenizer.text_ids("a\ud800b")
