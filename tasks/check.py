@@ -13,6 +13,7 @@ from cord.errors import LakeError
 from cord.lake import Lake, open_lake
 from cord.lake.runs import load_recipe_of
 from cord.recipe import Recipe
+from data_contracts.page import render
 from data_contracts.records import RecordBounds, RunCounts, check_records
 from data_contracts.result import ContractResult
 from tasks import artifacts
@@ -68,6 +69,7 @@ def store_result(lake: Lake, run_id: str, result: ContractResult) -> None:
     """Keep a contract's result with the run, for people and for programs."""
     content = json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
     lake.store.write(f"runs/{run_id}/contracts/{result.contract}.json", content.encode())
+    lake.store.write(f"runs/{run_id}/contracts/{result.contract}.html", render(result).encode())
 
 
 def load_result(lake: Lake, run_id: str, contract: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ runs on three made-up log-probabilities as well as on a cluster.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from cord.types import Candidate, Decoding, Problem, Round, Step, Trajectory
 
 ALGORITHM = 1
 """Enters the fingerprint. Raise it when the same inputs would give other trajectories."""
+
+_HALF_A_HEADER = re.compile(r"(?<=\n)(?:#{1,3}|### |### S|### St|### Ste)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,12 @@ def read_proposal(
     place: int, prefix: Trajectory, teacher: str, opening: str, proposal: Proposal
 ) -> Draft | _Rejected:
     """Turn what a teacher wrote into a draft, or say why it cannot be one."""
-    body = proposal.text.removeprefix(opening)
-    thinking, closing = split_thinking(prefix.text + proposal.text)
+    text, token_ids, cut = proposal.text, proposal.token_ids, proposal.finish == "length"
+    if cut and (header := _HALF_A_HEADER.search(text)):
+        # The cap fell into the next header: what stands before it is a whole step.
+        text, token_ids, cut = text[: header.start()], (), False
+    body = text.removeprefix(opening)
+    thinking, closing = split_thinking(prefix.text + text)
     answer = stated_answer(closing) if closing is not None else None
     if not body.strip():
         return _Rejected(teacher, "an empty step", proposal.tokens)
@@ -151,15 +158,15 @@ def read_proposal(
         return _Rejected(teacher, "a stray thinking tag", proposal.tokens)
     if not thinking.strip() or not thinking.removeprefix(step_opening(1)).strip():
         return _Rejected(teacher, "closed its thinking before any step", proposal.tokens)
-    cut = proposal.finish == "length" or (closing is not None and proposal.finish == "stop")
+    cut = cut or (closing is not None and proposal.finish == "stop")
     if closing is not None and answer is None and not cut:
         return _Rejected(teacher, "closed its thinking without an answer", proposal.tokens)
     finished = answer is not None and (not cut or proposal.finish == "stop")
     step = Step(
-        text=proposal.text,
+        text=text,
         teacher=teacher,
         authors=(teacher,),
-        token_ids=proposal.token_ids,
+        token_ids=token_ids,
         model=proposal.model,
         tokens=proposal.tokens,
         score=0.0,

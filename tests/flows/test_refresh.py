@@ -45,8 +45,9 @@ def test_a_whole_refresh_its_repeat_another_seed_and_ten_more_problems(factory: 
     more = factory.run()
     assert more.json["release"] == "small@3", more.err
     assert more.json["problems"] == 18
+    run_id = more.json["run_id"]
     decoded = factory.ask(
-        f"select count(distinct problem_id) as n from trajectories where run_id = '{more.json['run_id']}'"
+        f"select count(distinct problem_id) as n from trajectories where run_id = '{run_id}'"
     )
     assert decoded == [{"n": 10}], "the eight problems of the first run were decoded again"
 

@@ -97,6 +97,14 @@ async def test_a_step_over_the_token_cap_goes_on_in_the_next_round() -> None:
     assert (first.complete, second.complete) == (False, True)
 
 
+async def test_a_cap_that_falls_into_the_next_header_leaves_a_whole_step() -> None:
+    def say(request: ProposalRequest) -> str:
+        return " x\n### Step 2" if request.steps else " one\n### S tep"
+
+    decoding, _ = await run(ScriptedEngine(say), max_step_tokens=3, max_steps=2, width=1)
+    assert decoding.trajectories[0].text == "### Step 1. one\n### Step 2. x\n"
+
+
 async def test_the_next_step_opens_on_a_line_of_its_own_with_its_number() -> None:
     engine = ScriptedEngine(says(" no newline### Step", " x\n### Step"))
     await run(engine, max_steps=3, width=1)

@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+from cord.engines import EngineInfo
+from cord.plan import identify, problem_key, search_fingerprint, verdict_key
+from cord.recipe_file import parse_recipe
+from cord.types import Problem
+
+RECIPE = parse_recipe(
+    """
+name: r
+problems: {path: p.jsonl}
+teachers:
+  - {name: a, model: "cord:a", temperature: 0.6}
+  - {name: b, model: "cord:b", temperature: 0.6}
+meta_prover: a
+run: {seed: 7, shards: 4}
+"""
+)
+
+
+def info(identity: str) -> EngineInfo:
+    return EngineInfo("m", identity, 4096, "embedded", True, True)
+
+
+ENGINES = {"a": info("A"), "b": info("B"), "meta-prover": info("A")}
+PROBLEM = Problem("p", "q", "1")
+
+
+def changed(section: str, **fields: object) -> str:
+    part = getattr(RECIPE, section).model_copy(update=fields)
+    return search_fingerprint(RECIPE.model_copy(update={section: part}), ENGINES)
+
+
+def test_how_the_work_is_carried_out_does_not_change_the_key() -> None:
+    same = search_fingerprint(RECIPE, ENGINES)
+    assert changed("run", shards=9, workers=5, in_flight=3, retries=0) == same
+
+
+def test_what_decides_a_trajectory_does() -> None:
+    same = search_fingerprint(RECIPE, ENGINES)
+    assert changed("run", seed=8) != same
+    assert changed("search", width=2) != same
+    assert search_fingerprint(RECIPE, {**ENGINES, "b": info("other weights")}) != same
+
+
+def test_other_weights_of_the_meta_prover_are_another_search() -> None:
+    same = search_fingerprint(RECIPE, ENGINES)
+    assert search_fingerprint(RECIPE, {**ENGINES, "meta-prover": info("M")}) != same
+
+
+def test_a_changed_answer_is_another_problem() -> None:
+    assert problem_key("s", PROBLEM) != problem_key("s", replace(PROBLEM, answer="2"))
+    assert problem_key("s", PROBLEM) == problem_key("s", replace(PROBLEM, source="elsewhere:3"))
+
+
+def test_the_run_is_named_by_its_problems_in_any_order() -> None:
+    other = Problem("p2", "q2", "2")
+    a = identify(RECIPE, ENGINES, [PROBLEM, other], [])
+    b = identify(RECIPE, ENGINES, [other, PROBLEM], [])
+    assert a.run == b.run != identify(RECIPE, ENGINES, [PROBLEM], []).run
+
+
+def test_other_verification_is_another_judgement_of_the_same_search() -> None:
+    stricter = RECIPE.verify.model_copy(update={"time_limit_s": 1.0})
+    assert verdict_key(RECIPE, "k") != verdict_key(
+        RECIPE.model_copy(update={"verify": stricter}), "k"
+    )

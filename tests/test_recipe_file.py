@@ -1,0 +1,116 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cord.errors import RecipeError
+from cord.recipe_file import load_recipe, parse_recipe
+
+GOOD = """\
+name: limo
+problems: {source: hf, path: GAIR/LIMO, question: question, answer: answer}
+teachers:
+  - {name: qwq,    url: http://gpu-1:8000/v1, model: Qwen/QwQ-32B, temperature: 0.6}
+  - {name: phi4,   url: http://gpu-3:8000/v1, model: microsoft/Phi-4-reasoning-plus}
+meta_prover: qwq
+search: {width: 4, max_steps: 40}
+run: {shards: 32, in_flight: 64, seed: 7, runner: threads}
+verify: math
+"""
+
+
+def said(text: str) -> str:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(text, "limo.yaml")
+    return str(caught.value)
+
+
+def test_a_good_recipe_is_read() -> None:
+    recipe = parse_recipe(GOOD)
+    assert [t.name for t in recipe.teachers] == ["qwq", "phi4"]
+    assert recipe.meta_prover_model.model == "Qwen/QwQ-32B"
+    assert recipe.verify.domain == "math"
+
+
+def test_the_shipped_recipes_are_good() -> None:
+    for path in (Path(__file__).parents[1] / "recipes").glob("*.yaml"):
+        assert load_recipe(path).name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("width: 4", "widht: 4", "limo.yaml:7: search.widht: unknown key; did you mean 'width'?"),
+        ("meta_prover", "meta_prove", "did you mean 'meta_prover'?"),
+        ("width: 4", "width: four", "limo.yaml:7: search.width: should be a valid integer"),
+        ("name: limo", "nam: limo", "name: this key is missing; add it"),
+        ("meta_prover: qwq", "meta_prover: qwen", "limo.yaml:6: meta_prover"),
+        ("name: phi4,", "name: qwq,", "two teachers are named 'qwq'"),
+        ("http://gpu-3", "http://me:secret@gpu-3", "a password in a url"),
+        ("url: http://gpu-3:8000/v1, ", "", "no url"),
+        ("temperature: 0.6", "temperature: 9", "limo.yaml:4: teachers.0.temperature"),
+        ("verify: math", "verify: maths", "limo.yaml:9: verify.domain"),
+        (
+            "verify: math",
+            "verify: math\nverify: math",
+            "limo.yaml:10: verify: this key stands twice",
+        ),
+        ("name: limo", "name: ../limo", "limo.yaml:1: name"),
+        ("meta_prover: qwq", "meta_prover: 7", "a teacher's name, or a model"),
+        ("teachers:", "teachers: [", "not valid YAML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_field(old: str, new: str, sentence: str) -> None:
+    assert sentence in said(GOOD.replace(old, new, 1))
+
+
+def test_a_password_is_not_repeated_in_the_message() -> None:
+    assert "secret" not in said(GOOD.replace("http://gpu-3", "http://me:secret@gpu-3"))
+
+
+def test_the_command_line_overrides_the_file() -> None:
+    assert parse_recipe(GOOD, overrides={"run.seed": 8}).run.seed == 8
+    assert parse_recipe(GOOD.replace("seed: 7, ", ""), overrides={"run.seed": 8}).run.seed == 8
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"", b"- a\n- b", b"a: &a [*a]", b"{" * 3000])
+def test_what_is_no_recipe_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=r"r\.yaml"):
+        load_recipe(path)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused_in_words(text: str) -> None:
+    try:
+        parse_recipe(text)
+    except RecipeError as error:
+        assert str(error)  # noqa: PT017
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+values = st.recursive(
+    scalars,
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.data())
+def test_any_value_in_any_place_is_read_or_refused_in_words(data: st.DataObject) -> None:
+    content = copy.deepcopy(yaml.safe_load(GOOD))
+    place = data.draw(st.sampled_from(sorted(content)))
+    value = data.draw(values)
+    section = content[place]
+    if isinstance(section, dict) and data.draw(st.booleans()):
+        section[data.draw(st.sampled_from(sorted(section)))] = value
+    else:
+        content[place] = value
+    try:
+        parse_recipe(yaml.safe_dump(content))
+    except RecipeError as error:
+        assert str(error)  # noqa: PT017
