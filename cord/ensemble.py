@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cord.engines import Engine, EngineInfo
-from cord.engines.embedded import open_embedded
-from cord.engines.vllm import VllmEngine
 from cord.errors import EngineError
 from cord.plan import META_PROVER
 from cord.recipe import Model, Recipe, find_beside
@@ -41,8 +39,13 @@ def open_engine(model: Model, instructions: str, folder: Path) -> Engine:
 
 
 def _open(model: Model, place: str, instructions: str) -> Engine:
+    # Imported here: torch takes seconds, and a recipe of vLLM teachers never needs it.
     if model.kind == "embedded":
+        from cord.engines.embedded import open_embedded
+
         return open_embedded(place, instructions=instructions)
+    from cord.engines.vllm import VllmEngine
+
     assert model.url is not None  # the recipe has seen to it
     return VllmEngine(
         model.url, model.model, api_key_env=model.api_key_env, instructions=instructions
@@ -83,8 +86,7 @@ def open_ensemble(recipe: Recipe, folder: Path) -> Ensemble:
     """Open a recipe's models. Raises `EngineError` for a local model that is not there."""
     words = recipe.search.instructions
     teachers = tuple(
-        Seat(t.name, open_engine(t, words, folder), t.temperature, t.top_p)
-        for t in recipe.teachers
+        Seat(t.name, open_engine(t, words, folder), t.temperature, t.top_p) for t in recipe.teachers
     )
     meta_prover = open_engine(recipe.meta_prover_model, words, folder)
     criterion: Criterion
