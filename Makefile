@@ -1,7 +1,7 @@
 # cord: `make demo` shows the whole factory, `make test` proves it. Everything else is `cord --help`.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: install demo test test-fast check lint clean
 
@@ -26,7 +26,7 @@ install: .venv/.installed
 demo: .venv/.installed
 	$(BIN)/cord run recipes/demo.yaml --lake ./lake
 	$(BIN)/cord releases --lake ./lake
-	$(BIN)/cord query --lake ./lake "select teacher, count(*) as kept, avg(score) as mean_score, avg(gain) as mean_gain from steps where kept group by teacher order by kept desc"
+	$(BIN)/cord query --lake ./lake "select teacher, count(*) as kept, avg(score) as mean_score from steps where kept group by teacher order by kept desc"
 
 # All tests, on real servers: vLLM (CPU build, an environment of its own), S3, Prefect.
 test: .venv/.installed-dev

@@ -33,8 +33,9 @@ class Share:
     share: float
     """Of their steps, 0 to 1."""
     steps: int
-    mean_gain: float | None
-    """Mean of log S_t - log S_(t-1) over its kept proposals."""
+    median_gain: float | None
+    """Median of log S_t - log S_(t-1) over its kept proposals; one step that makes the answer
+    all but impossible would drown a mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _shares(lake: Lake, decoded: str) -> tuple[Share, ...]:
         "  select unnest(teachers) as teacher from mine where rank = 0"
         "), counts as (select teacher, count(*) as n from authors group by teacher), "
         "gains as ("
-        "  select s.teacher, avg(s.gain) as gain from steps s "
+        "  select s.teacher, median(s.gain) as gain from steps s "
         "  where s.kept and exists (select 1 from mine m where m.key = s.key "
         "  and m.run_id = s.run_id) group by s.teacher"
         ") select c.teacher, c.n, c.n / sum(c.n) over () as share, g.gain "

@@ -56,9 +56,9 @@ def _markdown(summary: Summary) -> str:
         f"| {summary.problems} | {summary.correct} | {summary.records} | {summary.wrong} "
         f"| {summary.quarantined} | {_number(summary.mean_score)} | {summary.tokens_proposed} |",
         "",
-        "| teacher | share of the kept steps | mean gain |",
+        "| teacher | share of the kept steps | median gain |",
         "|---|---|---|",
-        *(f"| {s.teacher} | {s.share:.1%} | {_number(s.mean_gain)} |" for s in summary.shares),
+        *(f"| {s.teacher} | {s.share:.1%} | {_number(s.median_gain)} |" for s in summary.shares),
     ]
     return "\n".join(lines) + "\n"
 

@@ -158,12 +158,12 @@ def print_summary(summary: dict[str, Any]) -> None:
             (
                 s["teacher"],
                 f"{s['share']:.1%}",
-                s["mean_gain"],
+                s["median_gain"],
                 "█" * round(24 * s["share"] / widest),
             )
             for s in summary["shares"]
         ]
-        print_table(("teacher", "share of steps", "mean gain", ""), bars)
+        print_table(("teacher", "share of steps", "median gain", ""), bars)
 
 
 def _percent(part: int, whole: int) -> str:
