@@ -10,19 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cord.lake.query import query
-from cord.lake.runs import check_run_id, require_run
+from cord.lake.run_tables import decoded_sql
+from cord.lake.runs import require_run
 
 if TYPE_CHECKING:
     from cord.lake import Lake
-
-_DECODED = """
-    with mine as (
-        select t.* from problems p
-        join trajectories t on t.key = p.key and t.problem_id = p.problem_id
-        where p.run_id = '{run_id}'
-        qualify t.run_id = min(t.run_id) over (partition by t.key)
-    )
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +61,7 @@ class Summary:
 def summarise(lake: Lake, run_id: str, counts: dict[str, int], release: str | None) -> Summary:
     """Read a run's figures from the lake; `counts` are those of its deduplicate stage."""
     document = require_run(lake, run_id)
-    decoded = _DECODED.format(run_id=check_run_id(run_id))
+    decoded = f"with mine as ({decoded_sql(run_id)}) "
     best = query(
         lake,
         decoded + "select count(*) filter (finished) as finished, "

@@ -26,7 +26,7 @@ VERIFIERS = 2
 """Verifying processes of this process; each judges some 200 answers a second."""
 
 
-@task(name="verify", task_run_name="verify {run_id} {decoded}", **OPTIONS)
+@task(name="verify", task_run_name="verify {run_id} shard {decoded[shard]}", **OPTIONS)
 def verify_shard(lake_uri: str, run_id: str, decoded: dict[str, Any]) -> dict[str, Any]:
     """Commit a verdict for each trajectory of a decoded shard.
 

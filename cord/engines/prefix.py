@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Sequence
 from cord.types import Step
 
 
+def own_ids(step: Step, identity: str) -> tuple[int, ...]:
+    """The ids that the model named `identity` sampled for this step; () where it wrote none."""
+    return step.token_ids if step.model == identity else ()
+
+
 def step_ids(step: Step, identity: str, encode: Callable[[str], Sequence[int]]) -> tuple[int, ...]:
     """One step in the ids of the model named `identity`; `encode` tokenises a text by itself."""
-    if step.token_ids and step.model == identity:
-        return step.token_ids
-    return tuple(encode(step.text))
+    return own_ids(step, identity) or tuple(encode(step.text))
 
 
 def prefix_segments(

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cord.engines import AnswerRequest, EngineInfo, FinishReason, Proposal, ProposalRequest
+from cord.engines.prefix import own_ids
 from cord.engines.vllm_http import Answer, Patience, VllmServer
 from cord.engines.vllm_scoring import ScoringWay, read_prompt_logprobs
 from cord.engines.vllm_tokens import Ids, VllmTokenizer
@@ -162,8 +163,7 @@ class VllmEngine:
         """The chat and the steps in this model's ids."""
         ids = list(await self._tokenizer.prompt_ids(question))
         for step in steps:
-            own = step.model == served.identity and step.token_ids
-            ids += step.token_ids if own else await self._tokenizer.ids(step.text)
+            ids += own_ids(step, served.identity) or await self._tokenizer.ids(step.text)
         return tuple(ids)
 
     def _room(self, prompt: Ids, served: _Served) -> int:

@@ -16,13 +16,17 @@ from cord.records import Judged
 if TYPE_CHECKING:
     from cord.lake import Lake
 
-_TRAJECTORIES = """
-    select p.question, p.answer as reference, p.alternatives, t.*
-    from problems p join trajectories t on t.key = p.key and t.problem_id = p.problem_id
-    where p.run_id = '{run_id}' {where}
-    qualify t.run_id = min(t.run_id) over (partition by t.key)
-    order by t.problem_id, t.rank
-"""
+
+def decoded_sql(run_id: str, shard: int | None = None) -> str:
+    """A SELECT of a run's trajectories (of one shard), with `question`, `reference` and
+    `alternatives` of their problems."""
+    where = "" if shard is None else f"and p.shard = {int(shard)}"
+    return f"""
+        select p.question, p.answer as reference, p.alternatives, t.*
+        from problems p join trajectories t on t.key = p.key and t.problem_id = p.problem_id
+        where p.run_id = '{check_run_id(run_id)}' {where}
+        qualify t.run_id = min(t.run_id) over (partition by t.key)
+    """
 
 
 def planned_shards(lake: Lake, run_id: str) -> dict[int, int]:
@@ -59,9 +63,8 @@ def keys_decoded(lake: Lake) -> set[str]:
 
 
 def trajectories_of(lake: Lake, run_id: str, shard: int | None = None) -> list[Row]:
-    """Trajectories of a run (of one shard), with `question`, `reference` and `alternatives`."""
-    where = "" if shard is None else f"and p.shard = {int(shard)}"
-    sql = _TRAJECTORIES.format(run_id=check_run_id(run_id), where=where)
+    """Rows of `decoded_sql`, by problem and rank."""
+    sql = f"select * from ({decoded_sql(run_id, shard)}) order by problem_id, rank"
     rows: list[Row] = query(lake, sql).to_pylist()
     return rows
 
