@@ -1,12 +1,10 @@
 """How the miniature's teachers and its meta-prover are made: a plain, seeded torch loop.
 
-A teacher reads whole solutions, right on the kind of operation it has mastered and partly guessed
-on the others, so that it is honestly unsure there.  The meta-prover reads right solutions only,
-most of them cut after a few steps and closed with the probe and the true answer: it learns to
-finish a chain in its head from wherever the prefix stands.  It must never see the true answer
-behind a wrong step, or it would learn to ignore the steps that it is there to judge.
+All four grow from one base that has read flawless solutions, as real reasoning models share much
+of their pretraining; then each goes to its own school (`reading.py` says what is taught there).
+Learning addition from scratch out of one teacher's guesses took longer than all the rest.
 
-Minutes on two cores; the same seed and the same torch build give the same weights.
+Ten minutes on one core; the same seed and the same torch build give the same weights.
 """
 
 import json
@@ -14,6 +12,7 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,20 +21,14 @@ import torch
 from safetensors.torch import save_file
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from cord.miniature import tokenizer, wording
-from cord.miniature.problems import chains
-from cord.miniature.task import FLAWLESS, Chain, Skill, stated_value, steps
+from cord.miniature import tokenizer
+from cord.miniature.reading import IGNORED, batches
+from cord.miniature.task import FLAWLESS, Kind, Skill
 
-THREADS = 2
-BATCH = 128
-POOL = 8  # batches that are drawn together and sorted by length, so that little is padding
-PEAK_RATE = 3e-3
-WARM_UP = 40
-IGNORED = -100  # the label that cross entropy leaves out
-
+WARM_UP = 40  # steps
 TIED = "lm_head.weight"  # the embeddings again
 
-GUESSES = 0.55
+GUESSES = 0.85
 
 
 @dataclass(frozen=True)
@@ -46,16 +39,25 @@ class Author:
     what: str
     skill: Skill
     steps: int
-    cut: float = 0.0
-    """The share of its texts that are closed early with the true answer."""
-    batch: int = BATCH
+    rate: float
+    """The highest learning rate."""
+    probed: bool = False
+    """Whether it also learns the answer from every prefix."""
+    batch: int = 32
 
 
+def teacher(name: str, kind: Kind) -> Author:
+    """A teacher that has mastered one kind of operation."""
+    skill = Skill(frozenset({kind}), GUESSES)
+    return Author(name, f"a teacher that is good at '{kind}'", skill, steps=250, rate=2e-3)
+
+
+BASE = Author("base", "the base of all four", FLAWLESS, steps=500, rate=3e-3)
 AUTHORS = (
-    Author("ada", "a teacher that can add", Skill(frozenset({"add"}), GUESSES), 450),
-    Author("ben", "a teacher that can multiply", Skill(frozenset({"multiply"}), GUESSES), 450),
-    Author("cyd", "a teacher that can flip", Skill(frozenset({"flip"}), GUESSES), 450),
-    Author("meta", "the meta-prover", FLAWLESS, 1350, cut=0.7),
+    teacher("ada", "add"),
+    teacher("ben", "multiply"),
+    teacher("cyd", "flip"),
+    Author("meta", "the meta-prover", FLAWLESS, steps=3000, rate=3e-3, probed=True),
 )
 MODELS = Path(__file__).parent / "models"
 """Where the weights that ship with cord live: one folder an author."""
@@ -70,44 +72,6 @@ class Progress(NamedTuple):
     loss: float
 
 
-def read_by(author: Author, chain: Chain, rng: random.Random) -> str:
-    """One training text behind the prompt."""
-    written = steps(chain, author.skill, rng)
-    if rng.random() < author.cut:
-        return wording.response(written[: rng.randint(0, len(written))], chain.answer)
-    return wording.response(written, stated_value(written[-1]))
-
-
-def batches(
-    author: Author, seed: int, tokens: PreTrainedTokenizerFast
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless (ids, labels), texts of like length together."""
-    rng = random.Random(f"{author.name}:{seed}")  # noqa: S311
-    source = chains("training", rng)
-    while True:
-        problems = [next(source) for _ in range(POOL * author.batch)]
-        prompts = tokens([wording.prompt(p.question) for p in problems])["input_ids"]
-        responses = tokens([read_by(author, p, rng) for p in problems])["input_ids"]
-        texts = sorted(
-            zip(prompts, responses, strict=True), key=lambda text: len(text[0] + text[1])
-        )
-        starts = list(range(0, len(texts), author.batch))
-        rng.shuffle(starts)
-        for start in starts:
-            yield padded(texts[start : start + author.batch], tokens.pad_token_id)
-
-
-def padded(texts: list[tuple[list[int], list[int]]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(ids, labels) of [prompt, response] pairs, padded on the right; the prompt is not learnt."""
-    shape = len(texts), max(len(prompt + response) for prompt, response in texts)
-    ids, labels = torch.full(shape, pad), torch.full(shape, IGNORED)
-    for row, (prompt, response) in enumerate(texts):
-        end = len(prompt) + len(response)
-        ids[row, :end] = torch.tensor(prompt + response)
-        labels[row, len(prompt) : end] = torch.tensor(response)
-    return ids, labels
-
-
 def fresh_model(tokens: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
     """A small Llama whose head size is one that vLLM's attention kernels know."""
     torch.manual_seed(seed)
@@ -120,6 +84,7 @@ def fresh_model(tokens: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
             num_hidden_layers=3,
             num_attention_heads=3,
             head_dim=32,
+            initializer_range=0.1,  # one over the root of the width: at 0.02 sums are not learnt
             max_position_embeddings=tokenizer.LONGEST_CONTEXT,
             tie_word_embeddings=True,
             bos_token_id=tokens.bos_token_id,
@@ -130,18 +95,19 @@ def fresh_model(tokens: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
     )
 
 
-def learning_rate(step: int, of: int) -> float:
+def learning_rate(author: Author, step: int) -> float:
     """Linear warm-up, then a cosine to zero."""
     if step < WARM_UP:
-        return PEAK_RATE * (step + 1) / WARM_UP
-    return PEAK_RATE * 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, of - WARM_UP)))
+        return author.rate * (step + 1) / WARM_UP
+    done = (step - WARM_UP) / max(1, author.steps - WARM_UP)
+    return author.rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @contextmanager
-def _two_threads() -> Iterator[None]:
-    """As many threads as the figures were made with: sums depend on how they are split."""
+def one_thread() -> Iterator[None]:
+    """Batches this small gain little from more, lose much on shared cores, and sum otherwise."""
     before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -149,29 +115,31 @@ def _two_threads() -> Iterator[None]:
 
 
 def train(
-    author: Author, seed: int, progress: Callable[[Progress], None]
-) -> tuple[LlamaForCausalLM, float]:
-    """One model, and its loss averaged over the last batches."""
-    tokens = tokenizer.build()
-    model = fresh_model(tokens, seed)
+    model: LlamaForCausalLM, author: Author, seed: int, progress: Callable[[Progress], None]
+) -> float:
+    """Train in place; returns the loss averaged over the last batches."""
+    rng = random.Random(f"{author.name}:{seed}")  # noqa: S311 (seeded, and no secret)
+    lessons = batches(author.skill, author.probed, author.batch, rng, tokenizer.build())
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
-    source, loss_now = batches(author, seed, tokens), math.nan
+    average = math.nan
     for step in range(author.steps):
-        ids, labels = next(source)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, author.steps)
-        logits = model(ids, use_cache=False).logits[:, :-1]
+            group["lr"] = learning_rate(author, step)
+        batch = next(lessons)
+        logits = model(
+            batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+        ).logits
         loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED
+            logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        loss_now = loss.item() if step == 0 else 0.95 * loss_now + 0.05 * loss.item()
+        average = loss.item() if step == 0 else 0.95 * average + 0.05 * loss.item()
         if (step + 1) % 25 == 0 or step + 1 == author.steps:
-            progress(Progress(author.name, step + 1, author.steps, loss_now))
-    return model, loss_now
+            progress(Progress(author.name, step + 1, author.steps, average))
+    return average
 
 
 def save(model: LlamaForCausalLM, author: Author, seed: int, loss: float, folder: Path) -> None:
@@ -196,7 +164,7 @@ def save(model: LlamaForCausalLM, author: Author, seed: int, loss: float, folder
         "parameters": sum(p.numel() for p in model.parameters()),
         "mastered": sorted(author.skill.mastered),
         "guesses": author.skill.guesses,
-        "cut": author.cut,
+        "probed": author.probed,
     }
     (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
@@ -205,8 +173,11 @@ def train_teachers(
     out: Path, seed: int, progress: Callable[[Progress], None] = lambda _: None, quick: bool = False
 ) -> None:
     """Train all four into `out`; `quick` takes seconds, and gives models that only babble."""
-    with _two_threads():
-        for author in AUTHORS:
+    with one_thread():
+        base = fresh_model(tokenizer.build(), seed)
+        for author in (BASE, *AUTHORS):
             chosen = replace(author, steps=3, batch=8) if quick else author
-            model, loss = train(chosen, seed, progress)
-            save(model, chosen, seed, loss, out / author.name)
+            model = base if author is BASE else deepcopy(base)
+            loss = train(model, chosen, seed, progress)
+            if author is not BASE:
+                save(model, chosen, seed, loss, out / author.name)
