@@ -66,11 +66,11 @@ def decode_and_verify(lake: str, run_id: str, plan: dict[str, Any], retries: int
     while waiting:
         waiting = set(wait(list(waiting), timeout=2).not_done)
         done_shards = 1 - len(waiting) / max(1, len(verified))
-        artifacts.update_progress(
-            progress, max(BOARD.share_done if BOARD.total else 0, done_shards)
-        )
+        artifacts.update_progress(progress, max(BOARD.share_done, done_shards))
     futures = [*zip(plan["shards"] * 2, [*decoded, *verified], strict=True)]
     _raise_failures(plan["shards"], futures)
+    artifacts.table(run_id, "decode", [f.result() for f in decoded], "What each shard decoded")
+    artifacts.table(run_id, "verify", [f.result() for f in verified], "New verdicts of each shard")
 
 
 def _raise_failures(shards: list[int], futures: list[tuple[int, PrefectFuture[Any]]]) -> None:

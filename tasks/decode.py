@@ -26,9 +26,9 @@ from tasks.policy import OPTIONS
 def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
     """Decode a shard's problems and commit steps, trajectories and quarantine.
 
-    Returns {"shard": index, "decoded": n}; n is 0 when the lake had it all.
+    Returns {"shard", "decoded", "quarantined", "proposed_tokens"}, all 0 when the lake had it all.
     """
-    done = {"shard": shard, "decoded": 0}
+    done = {"shard": shard, "decoded": 0, "quarantined": 0, "proposed_tokens": 0}
     lake = open_lake(lake_uri)
     app_id = decode_app(run_id, shard)
     if shard == REUSED or lake.tables.committed("trajectories", [app_id]):
@@ -36,7 +36,10 @@ def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
     decoded = load_staged(lake, run_id, shard)
     if decoded is None:
         decoded = stage(lake, run_id, shard, _decode(lake, run_id, shard))
-        done["decoded"] = len({row["problem_id"] for row in decoded.trajectories})
+        best = [row for row in decoded.trajectories if row["rank"] == 0]
+        done["decoded"] = len(best)
+        done["quarantined"] = len(decoded.quarantine)
+        done["proposed_tokens"] = sum(row["proposed_tokens"] for row in best)
     # Trajectories last: they say that the shard is done.
     for name, rows in (
         ("steps", decoded.steps),

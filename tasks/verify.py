@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 from prefect import task
@@ -17,7 +18,7 @@ from cord.lake.run_tables import trajectories_of, verdicts_of
 from cord.lake.runs import load_recipe_of
 from cord.lake.schemas import SCHEMAS
 from cord.plan import verdict_key
-from cord.types import Verdict
+from cord.types import Outcome, Verdict
 from cord.verification import Verifier
 from tasks.board import BOARD
 from tasks.policy import OPTIONS
@@ -30,13 +31,14 @@ VERIFIERS = 2
 def verify_shard(lake_uri: str, run_id: str, decoded: dict[str, Any]) -> dict[str, Any]:
     """Commit a verdict for each trajectory of a decoded shard.
 
-    `decoded` is what `decode_shard` returned. Returns {"shard": index, "verdicts": n}."""
+    `decoded` is what `decode_shard` returned. Returns {"shard", "correct", "wrong",
+    "undecided"}: the new verdicts."""
     shard = int(decoded["shard"])
     BOARD.enter("verification")
     lake = open_lake(lake_uri)
     app_id = verify_app(run_id, shard)
     if lake.tables.committed("verdicts", [app_id]):
-        return {"shard": shard, "verdicts": 0}
+        return _counted(shard, [])
     recipe, _ = load_recipe_of(lake, run_id)
     trajectories = trajectories_of(lake, run_id, shard)
     known = verdicts_of(lake, {verdict_key(recipe, t["key"]) for t in trajectories})
@@ -49,7 +51,12 @@ def verify_shard(lake_uri: str, run_id: str, decoded: dict[str, Any]) -> dict[st
     lake.tables.append_once(
         "verdicts", pa.Table.from_pylist(rows, schema=SCHEMAS["verdicts"]), app_id
     )
-    return {"shard": shard, "verdicts": len(rows)}
+    return _counted(shard, rows)
+
+
+def _counted(shard: int, rows: list[Row]) -> dict[str, Any]:
+    outcomes = Counter(row["outcome"] for row in rows)
+    return {"shard": shard, **{name: outcomes[name] for name in get_args(Outcome)}}
 
 
 @cache
