@@ -59,11 +59,6 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
     new = [p.id for p in intake.problems if intake.identity.keys[p.id] not in reused]
     shards = {id: s.index for s in cut_shards(new, recipe.run.shards) for id in s.problem_ids}
     rows = problem_rows(run_id, intake.problems, intake.identity.keys, shards)
-    plan = pa.Table.from_pylist(rows, schema=SCHEMAS["problems"])
-    checked = check_problems(plan.select(["problem_id", "question", "answer", "source"]))
-    store_result(lake, run_id, checked)
-    if not checked.holds:
-        raise ContractBroken(checked.explain())
     set_aside = quarantine_rows(run_id, intake.quarantined)
     if set_aside:
         lake.tables.append_once(
@@ -71,6 +66,11 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
             pa.Table.from_pylist(set_aside, schema=SCHEMAS["quarantine"]),
             f"{run_id}/intake",
         )
+    plan = pa.Table.from_pylist(rows, schema=SCHEMAS["problems"])
+    checked = check_problems(plan.select(["problem_id", "question", "answer", "source"]))
+    store_result(lake, run_id, checked)
+    if not checked.holds:
+        raise ContractBroken(checked.explain())
     engines = {name: f"{i.model} on {i.engine}" for name, i in intake.engines.items()}
     save_run(lake, document.model_copy(update={"problems": intake.rows, "engines": engines}))
     lake.tables.append_once("problems", plan, f"{run_id}/plan")
