@@ -18,9 +18,15 @@ with its reason.
 
 
 class CordError(Exception):
-    """Base of every error that cord raises on purpose. `str(error)` is shown to the user as is."""
+    """Base of every error that cord raises on purpose. `str(error)` is shown to the user as is.
+
+    `details` stands beside the sentence where a program asked (`--json`)."""
 
     exit_code = 1
+
+    def __init__(self, sentence: str, details: dict[str, object] | None = None) -> None:
+        super().__init__(sentence)
+        self.details = details or {}
 
 
 class UsageError(CordError):

@@ -9,6 +9,7 @@ all is decided before, by `cord.lake.select_only`.
 from __future__ import annotations
 
 import importlib
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,10 @@ def stream(
 ) -> Iterator[pa.RecordBatchReader]:
     """Like `query`, batch by batch: for answers that are larger than memory."""
     limits = limits or QueryLimits()
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        raise UsageError("the SQL is not valid UTF-8") from None
     extensions = _extensions(lake.store)
     connection = _open(limits, extensions)
     clock = threading.Timer(limits.seconds, connection.interrupt)
@@ -83,15 +88,33 @@ def stream(
             _lock(connection, lake.store)
             clock.start()
             answer = connection.execute(sql).to_arrow_reader(_BATCH_ROWS)
-        yield pa.RecordBatchReader.from_batches(answer.schema, _batches(answer, limits))
+        names = _told_apart(answer.schema.names)
+        schema = pa.schema(
+            [field.with_name(name) for field, name in zip(answer.schema, names, strict=True)]
+        )
+        yield pa.RecordBatchReader.from_batches(schema, _batches(answer, names, limits))
     finally:
         clock.cancel()
         connection.close()
 
 
-def _batches(answer: pa.RecordBatchReader, limits: QueryLimits) -> Iterator[pa.RecordBatch]:
+def _batches(
+    answer: pa.RecordBatchReader, names: list[str], limits: QueryLimits
+) -> Iterator[pa.RecordBatch]:
     with _speaking(limits):
-        yield from answer
+        for batch in answer:
+            yield batch.rename_columns(names)
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """Column names, each once: `a, a` becomes `a, a_1`, as DuckDB names them in a subquery.
+
+    A join's `select *` gives names twice, and a row as a dictionary would lose one of the two."""
+    taken: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name}_{n}" for n in itertools.count(1))
+        taken[next(n for n in itertools.chain([name], numbered) if n not in taken)] = None
+    return list(taken)
 
 
 def _open(limits: QueryLimits, needed: set[str]) -> duckdb.DuckDBPyConnection:

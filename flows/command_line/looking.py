@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import typer
 
 from cord.errors import ContractBroken, CordError
@@ -91,30 +89,11 @@ def query(
     """Ask the lake in SQL (DuckDB, read-only).
 
     Views: problems, steps, trajectories, verdicts, quarantine, records, releases, runs."""
-    from cord.lake.query import query as run_query
+    from cord.lake.query import stream
+    from flows.command_line.answer import print_answer
 
-    answer = run_query(open_lake(lake), sql, release=release)
-    if json or format == "json":
-        print_json(answer.to_pylist())
-    elif format == "csv":
-        _print_csv(answer)
-    else:
-        print_table(answer.column_names, [list(row.values()) for row in answer.to_pylist()])
-
-
-def _print_csv(answer: pa.Table) -> None:
-    nested = [f for f in answer.schema if pa.types.is_nested(f.type)]
-    for field in nested:  # CSV has no lists: they become JSON text
-        import json as json_module
-
-        texts = [
-            None if v is None else json_module.dumps(v, ensure_ascii=False)
-            for v in answer[field.name].to_pylist()
-        ]
-        place = answer.schema.get_field_index(field.name)
-        answer = answer.set_column(place, field.name, pa.array(texts, pa.string()))
-    pa_csv.write_csv(answer, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+    with stream(open_lake(lake), sql, release=release) as batches:
+        print_answer(batches, "json" if json else format)
 
 
 def releases(
@@ -123,8 +102,11 @@ def releases(
     json: Json = False,
 ) -> None:
     """List what was published, from which run, and whether the contract held."""
-    from cord.lake.releases import list_releases
+    from cord.lake.releases import find_release, list_releases
 
+    opened = open_lake(lake)
+    if name is not None:
+        name = find_release(opened, name).name  # a misspelt one is said
     rows = [
         {
             "release": m.label,
@@ -137,7 +119,7 @@ def releases(
             "contract": "held" if m.contract.get("holds") else "unknown",
             "content_hash": m.content_hash,
         }
-        for m in list_releases(open_lake(lake), name)
+        for m in list_releases(opened, name)
     ]
     if json:
         print_json(rows)
@@ -156,22 +138,21 @@ def verify(release: Release, lake: LakeUri = "./lake", json: Json = False) -> No
     manifest = find_release(opened, release)
     faults = verify_release(opened, manifest)
     contract = recheck_contract(opened, manifest)
-    if json:
-        print_json(
-            {
-                "release": manifest.label,
-                "rows": manifest.rows,
-                "files": len(manifest.files),
-                "faults": faults,
-                "contract": contract.to_json(),
-                "holds": not faults and contract.holds,
-            }
-        )
+    found = {
+        "release": manifest.label,
+        "rows": manifest.rows,
+        "files": len(manifest.files),
+        "faults": faults,
+        "contract": contract.to_json(),
+        "holds": not faults and contract.holds,
+    }
     if faults:
-        raise CordError(f"{manifest.label} is damaged:\n  " + "\n  ".join(faults))
+        raise CordError(f"{manifest.label} is damaged:\n  " + "\n  ".join(faults), found)
     if not contract.holds:
-        raise ContractBroken(contract.explain())
-    if not json:
+        raise ContractBroken(contract.explain(), found)
+    if json:
+        print_json(found)
+    else:
         say(
             f"{manifest.label} is sound: {manifest.rows} rows in {len(manifest.files)} files, "
             f"content {manifest.content_hash[:12]}, {len(contract.checks)} expectations hold"

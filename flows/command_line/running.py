@@ -130,8 +130,10 @@ def _launch(launch: Any, json: bool) -> None:
             summary = carry_out(launch)
     except ContractBroken as error:
         mark_ended(launch, "refused", str(error))
-        _show(stored_summary(launch), json)
-        raise
+        summary = stored_summary(launch)
+        if not json:
+            _show(summary, json)
+        raise ContractBroken(str(error), summary) from None
     except Stopped:
         mark_ended(launch, "interrupted", "stopped by the user")
         raise Stopped(

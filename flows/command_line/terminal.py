@@ -6,14 +6,18 @@ Results go to standard output, everything else to standard error, so that output
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
+from datetime import time as time_of_day
+from decimal import Decimal
 from types import FrameType
 from typing import Any
 
@@ -29,21 +33,58 @@ err = Console(stderr=True)
 PLAIN_EVERY_S = 10.0
 
 
+# What could steer a terminal, or make a line read otherwise than it is: C0 and C1 controls but for
+# tab and line feed, line separators, and the marks that turn the direction of text around.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """The text with its control characters written out (`\\x1b`): data steers no terminal."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(value, ensure_ascii=False, default=_plain, allow_nan=False))
+    print(json_text(value))
 
 
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+def json_text(value: object) -> str:
+    """Valid JSON of one line in what standard output can write; control characters are escaped."""
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(plain_value(value), ensure_ascii=not is_unicode, allow_nan=False)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def plain_value(value: object) -> object:
+    """A value in JSON's types: NaN and infinities are null, dates ISO 8601, decimals numbers."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Decimal():  # also what DuckDB's sum of integers is
+            return int(value) if value == value.to_integral_value() else float(value)
+        case dict():
+            return {str(key): plain_value(inner) for key, inner in value.items()}
+        case list() | tuple() if not hasattr(value, "_fields"):
+            return [plain_value(inner) for inner in value]
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case date() | time_of_day():
+            return value.isoformat()
+        case _:
+            return str(value)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
     """A table; cells are shown as they are, never read as markup."""
     table = Table(title=title or None, title_justify="left")
     for column in columns:
-        numeric = all(isinstance(row[len(table.columns)], int | float) for row in rows) and rows
-        table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
+        cells = [row[len(table.columns)] for row in rows]
+        numeric = rows and all(isinstance(cell, int | float | None) for cell in cells)
+        table.add_column(
+            escape(visible(column)), justify="right" if numeric else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row))
     console = out if out.is_terminal else Console(width=max(160, out.width))
@@ -54,15 +95,15 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.1f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return str(value)
+    return visible(str(value))
 
 
 def say(text: str, style: str = "") -> None:
     """A line for the person at the terminal, on standard error."""
-    err.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+    err.print(visible(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -159,7 +200,7 @@ def print_summary(summary: dict[str, Any]) -> None:
                 s["teacher"],
                 f"{s['share']:.1%}",
                 s["median_gain"],
-                "█" * round(24 * s["share"] / widest),
+                ("█" if out.encoding.startswith("utf") else "#") * round(24 * s["share"] / widest),
             )
             for s in summary["shares"]
         ]

@@ -326,3 +326,16 @@ def test_a_missing_data_file_is_the_lakes_error(folder_lake: Lake, make_rows: Ro
             Path(folder_lake.store.uri(key)).unlink()
     with pytest.raises(LakeError, match="the lake could not be read"):
         query(folder_lake, "select * from steps")
+
+
+def test_columns_of_one_name_are_told_apart(folder_lake: Lake, make_rows: Rows) -> None:
+    found = query(folder_lake, "select 1 as a, 2 as a, 3 as a_1, 4 as a")
+    assert found.to_pylist() == [{"a": 1, "a_1": 2, "a_1_1": 3, "a_2": 4}]
+    folder_lake.tables.append_once("steps", make_rows("steps", ["p1"]), "a")
+    joined = query(folder_lake, "select * from steps s join steps t using (problem_id)")
+    assert len(joined.to_pylist()[0]) == joined.num_columns
+
+
+def test_a_question_that_is_no_unicode_is_refused(folder_lake: Lake) -> None:
+    with pytest.raises(UsageError, match="UTF-8"):
+        query(folder_lake, "select '\udcff'")

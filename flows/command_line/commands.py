@@ -1,0 +1,20 @@
+"""Every command, hung onto one Typer app."""
+
+from __future__ import annotations
+
+import typer
+
+from flows.command_line import looking, making, running
+
+app = typer.Typer(
+    name="cord",
+    help="A data factory for long chain-of-thought data: several teachers write one trajectory "
+    "together, step by step.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+running.add_to(app)
+looking.add_to(app)
+making.add_to(app)
