@@ -21,12 +21,15 @@ from statistics import fmean
 from benchmarks.figures import Figure, at_least, report
 from cord.ensemble import Ensemble, open_ensemble
 from cord.miniature.problems import benchmark_problems
+from cord.miniature.task import is_right, parse
+from cord.prompts import split_thinking
 from cord.recipe import Recipe, SearchSettings
 from cord.recipe_file import load_recipe
 from cord.scoring.predictive import PredictivePerplexity
 from cord.scoring.simple import MaxLength, RandomChoice
 from cord.search import decode
 from cord.search.baselines import curate
+from cord.segmentation import segment
 from cord.types import Problem, Trajectory
 from cord.verification import verify
 
@@ -49,6 +52,8 @@ class Row:
 
     method: str
     accuracy: float
+    fidelity: float
+    """Share of problems answered right with every step right: luck does not count."""
     score: float
     tokens: float
     seconds: float
@@ -76,7 +81,20 @@ async def measure(name: str, method: Method, ensemble: Ensemble, problems: list[
         a.best.finished and verify("math", a.best.text, p.answer).outcome == "correct"
         for p, a in zip(problems, answered, strict=True)
     ]
-    return Row(name, fmean(right), fmean(scores), fmean(a.tokens for a in answered), seconds)
+    faithful = [
+        ok and every_step_right(p, a.best)
+        for p, a, ok in zip(problems, answered, right, strict=True)
+    ]
+    tokens = fmean(a.tokens for a in answered)
+    return Row(name, fmean(right), fmean(faithful), fmean(scores), tokens, seconds)
+
+
+def every_step_right(problem: Problem, trajectory: Trajectory) -> bool:
+    """Whether the trajectory carries out all operations of its problem, each of them rightly."""
+    thinking, _ = split_thinking(trajectory.text)
+    steps = segment(thinking, "prompt-guided")
+    judged = is_right(problem.question, steps)
+    return len(steps) == len(parse(problem.question).operations) and all(judged)
 
 
 def methods(recipe: Recipe, ensemble: Ensemble, seed: int) -> dict[str, Method]:
@@ -150,7 +168,7 @@ def draw(rows: list[Row], path: Path) -> None:
         }
         for row in rows
     ]
-    base = altair.Chart(altair.Data(values=values)).encode(
+    base = altair.Chart(altair.InlineData(values=values)).encode(
         x=altair.X("accuracy:Q", scale=altair.Scale(domain=[0, 1.25]), axis=None),
         y=altair.Y("method:N", sort=None, title=None, axis=altair.Axis(ticks=False, domain=False)),
     )
@@ -174,13 +192,13 @@ async def run_all(count: int, seed: int) -> dict[str, Row]:
         Problem(f"benchmark-{i:04d}", chain.question, chain.answer)
         for i, chain in enumerate(benchmark_problems(count))
     ]
-    print(f"{'method':<22} accuracy  mean S  tokens a problem  seconds")
+    print(f"{'method':<22} accuracy  all steps right  mean S  tokens a problem  seconds")
     rows: dict[str, Row] = {}
     for name, method in methods(recipe, ensemble, seed).items():
         row = rows[name] = await measure(name, method, ensemble, problems)
         print(
-            f"{name:<22} {row.accuracy:8.3f} {row.score:7.3f} {row.tokens:17.1f} "
-            f"{row.seconds:8.1f}",
+            f"{name:<22} {row.accuracy:8.3f} {row.fidelity:16.3f} {row.score:7.3f} "
+            f"{row.tokens:17.1f} {row.seconds:8.1f}",
             flush=True,
         )
     return rows
@@ -188,7 +206,7 @@ async def run_all(count: int, seed: int) -> dict[str, Row]:
 
 def main() -> None:
     """Print the table and the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="40 problems instead of 200")
     parser.add_argument("--json", action="store_true", help="figures as JSON on the last line")
     parser.add_argument("--seed", type=int, default=7)
