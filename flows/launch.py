@@ -30,6 +30,7 @@ from cord.lake.runs import (
 )
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
+from cord.scheduler import Stopped
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,18 @@ def _begun(document: RunDocument) -> RunDocument:
 
 def carry_out(launch: Launch) -> dict[str, Any]:
     """Run the flow in this process and return the run's summary. Raises what the flow raises."""
+    from prefect.exceptions import TerminationSignal
+
+    from flows.prefect_server import prefect_server
     from flows.refresh import refresh, runner_of
 
     flow = refresh.with_options(task_runner=runner_of(launch.recipe))
-    state = flow(launch.lake_uri, launch.run_id, return_state=True)
-    result = state.result()
+    try:
+        with prefect_server():
+            state = flow(launch.lake_uri, launch.run_id, return_state=True)
+            result = state.result()
+    except TerminationSignal:  # what Prefect makes of SIGTERM
+        raise Stopped("stopped on request") from None
     assert isinstance(result, dict)
     return result
 

@@ -30,7 +30,13 @@ from tasks.shard import shard_problems
 from tasks.verify import verify_shard
 
 
-@flow(name="refresh", flow_run_name="{run_id}", result_serializer="json", log_prints=False)
+@flow(
+    name="refresh",
+    flow_run_name="{run_id}",
+    persist_result=False,  # naming a serializer alone would make Prefect keep the result
+    result_serializer="json",
+    log_prints=False,
+)
 def refresh(lake: str, run_id: str) -> dict[str, Any]:
     """Carry out the run that `flows.launch` has laid into the lake; returns its summary.
 
@@ -40,13 +46,16 @@ def refresh(lake: str, run_id: str) -> dict[str, Any]:
     retries = recipe.run.retries
     plan = shard_problems.with_options(retries=retries)(lake, run_id)
     decode_and_verify(lake, run_id, plan, retries)
+    _unless_stopped()
     counts = deduplicate.with_options(retries=retries)(lake, run_id)
+    _unless_stopped()
     checked = check_contract.with_options(retries=retries)(lake, run_id, counts)
     if not checked["holds"]:
         report_run(lake, run_id, counts, "refused", message=checked["explanation"])
         raise ContractBroken(checked["explanation"])
     if counts["rows"] == 0:
         return report_run(lake, run_id, counts, "completed", message="no record to publish")
+    _unless_stopped()
     published = publish_release.with_options(retries=retries)(lake, run_id, counts)
     return report_run(lake, run_id, counts, "completed", release=published["release"])
 
@@ -63,14 +72,24 @@ def decode_and_verify(lake: str, run_id: str, plan: dict[str, Any], retries: int
         unmapped(lake), unmapped(run_id), decoded
     )
     waiting: set[PrefectFuture[Any]] = set(verified)
-    while waiting:
-        waiting = set(wait(list(waiting), timeout=2).not_done)
-        done_shards = 1 - len(waiting) / max(1, len(verified))
-        artifacts.update_progress(progress, max(BOARD.share_done, done_shards))
+    try:
+        while waiting:
+            waiting = set(wait(list(waiting), timeout=2).not_done)
+            done_shards = 1 - len(waiting) / max(1, len(verified))
+            artifacts.update_progress(progress, max(BOARD.share_done, done_shards))
+    except BaseException:  # SIGTERM, say: Prefect would wait until every shard is decoded
+        BOARD.stop.set()
+        raise
     futures = [*zip(plan["shards"] * 2, [*decoded, *verified], strict=True)]
     _raise_failures(plan["shards"], futures)
     artifacts.table(run_id, "decode", [f.result() for f in decoded], "What each shard decoded")
     artifacts.table(run_id, "verify", [f.result() for f in verified], "New verdicts of each shard")
+
+
+def _unless_stopped() -> None:
+    """Between two stages. What is published is reported, whoever asked to stop by then."""
+    if BOARD.stop.is_set():
+        raise Stopped("stopped on request")
 
 
 def _raise_failures(shards: list[int], futures: list[tuple[int, PrefectFuture[Any]]]) -> None:

@@ -18,6 +18,7 @@ from cord.lake.run_tables import trajectories_of, verdicts_of
 from cord.lake.runs import load_recipe_of
 from cord.lake.schemas import SCHEMAS
 from cord.plan import verdict_key
+from cord.scheduler import Stopped
 from cord.types import Outcome, Verdict
 from cord.verification import Verifier
 from tasks.board import BOARD
@@ -71,6 +72,8 @@ def _judge(
     """Judge all, as many at once as the verifier has processes."""
 
     def judge(trajectory: Row) -> Verdict:
+        if BOARD.stop.is_set():
+            raise Stopped("stopped on request")
         if not trajectory["finished"]:
             return Verdict("wrong", "none", "no answer was stated: it did not finish")
         spellings = (trajectory["reference"], *trajectory["alternatives"])

@@ -20,7 +20,7 @@ def main() -> None:
     except CordError as error:
         code = _fail(str(error), error.exit_code, error.details)
     except KeyboardInterrupt:
-        code = 130
+        code = _fail("stopped", 130)
     except (BrokenPipeError, SystemExit) as end:  # Typer makes exit 1 of the first
         if not isinstance(end.__context__ or end, BrokenPipeError):
             raise
@@ -34,8 +34,6 @@ def main() -> None:
             "this is a fault in cord; CORD_DEBUG=1 shows where",
             1,
         )
-    if code == 130:
-        sys.stderr.write("cord: stopped\n")
     sys.exit(code)
 
 
@@ -49,7 +47,8 @@ def _run() -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         # Typer answers Ctrl-C, --help and the like with a number, and all else with None.
-        return app(standalone_mode=False) or 0
+        code = app(standalone_mode=False) or 0
+        return _fail("stopped", code) if code == 130 else code
     except TyperException as error:
         return _fail_usage(error)
 

@@ -164,9 +164,15 @@ def _figures(board: Board) -> str:
 def stopping_gently(board: Board = BOARD) -> Iterator[None]:
     """First Ctrl-C (or SIGTERM): stop after the rounds in flight. Second: at once."""
 
+    asked: list[int] = []
+
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if board.stop.is_set():
+        if asked:
+            os.write(
+                2, b"cord: stopped at once; `cord runs` names the run, `cord resume` goes on\n"
+            )
             os._exit(130)
+        asked.append(number)
         board.stop.set()
         os.write(2, b"\ncord: stopping after the rounds in flight; press again to stop at once\n")
 

@@ -88,15 +88,17 @@ def test_the_same_recipe_gives_the_same_bytes_however_it_is_carried_out(factory:
     assert content("a", shards=1, workers=1) == content("b", shards=5, workers=3, in_flight=3)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_gently_and_resume_gives_what_an_undisturbed_run_gives(
-    factory: Factory,
+    factory: Factory, number: signal.Signals
 ) -> None:
     factory.write_problems(16)
     process = factory.start("run", "recipe.yaml", "--run-id", "stopped")
     wait_until_decoding(factory, process)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
+    assert "Traceback" not in err
     assert "cord resume stopped" in err
     assert factory.cord("status", "stopped", "--json").json["state"] == "interrupted"
     resumed = factory.cord("resume", "stopped", "--json")
