@@ -79,7 +79,7 @@ def stream(
     clock.daemon = True
     try:
         # Only what DuckDB raises is translated, never what the caller does with the batches.
-        with _speaking(limits):
+        with _speaking(limits, lake.store.root):
             used = views_used(connection, sql, VIEWS)
             pinned = find_release(lake, release) if release else None
             if used.intersection(SCHEMAS):
@@ -92,16 +92,17 @@ def stream(
         schema = pa.schema(
             [field.with_name(name) for field, name in zip(answer.schema, names, strict=True)]
         )
-        yield pa.RecordBatchReader.from_batches(schema, _batches(answer, names, limits))
+        batches = _batches(answer, names, limits, lake.store.root)
+        yield pa.RecordBatchReader.from_batches(schema, batches)
     finally:
         clock.cancel()
         connection.close()
 
 
 def _batches(
-    answer: pa.RecordBatchReader, names: list[str], limits: QueryLimits
+    answer: pa.RecordBatchReader, names: list[str], limits: QueryLimits, root: str
 ) -> Iterator[pa.RecordBatch]:
-    with _speaking(limits):
+    with _speaking(limits, root):
         for batch in answer:
             yield batch.rename_columns(names)
 
@@ -184,8 +185,10 @@ def _lock(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
 
 
 @contextmanager
-def _speaking(limits: QueryLimits) -> Iterator[None]:
-    """Turn what DuckDB raises, at once or while batches are read, into a sentence."""
+def _speaking(limits: QueryLimits, root: str) -> Iterator[None]:
+    """Turn what DuckDB raises, at once or while batches are read, into a sentence.
+
+    A question cannot name files, so an error that names one under `root` is the lake's."""
     try:
         yield
     except duckdb.InterruptException as error:
@@ -195,13 +198,21 @@ def _speaking(limits: QueryLimits) -> Iterator[None]:
             f"the query needs more than {limits.memory} of memory; select fewer columns or rows"
         ) from error
     except (duckdb.IOException, duckdb.HTTPException) as error:
-        raise LakeError(f"the lake could not be read: {sentence(error)}") from error
+        raise _unreadable(error) from error
     except duckdb.Error as error:
+        if root in str(error):
+            raise _unreadable(error) from error
         raise UsageError(sentence(error)) from error
     except (pa.ArrowException, OSError) as error:
         if "INTERRUPT" in str(error).upper():
             raise _too_long(limits) from error
+        if root in str(error):
+            raise _unreadable(error) from error
         raise UsageError(f"the query failed: {sentence(error)}") from error
+
+
+def _unreadable(error: Exception) -> LakeError:
+    return LakeError(f"the lake could not be read: {sentence(error)}")
 
 
 def _too_long(limits: QueryLimits) -> UsageError:

@@ -137,17 +137,12 @@ def verify(release: Release, lake: LakeUri = "./lake", json: Json = False) -> No
     opened = open_lake(lake)
     manifest = find_release(opened, release)
     faults = verify_release(opened, manifest)
-    contract = recheck_contract(opened, manifest)
-    found = {
-        "release": manifest.label,
-        "rows": manifest.rows,
-        "files": len(manifest.files),
-        "faults": faults,
-        "contract": contract.to_json(),
-        "holds": not faults and contract.holds,
-    }
-    if faults:
+    stated = {"release": manifest.label, "rows": manifest.rows, "files": len(manifest.files)}
+    if faults:  # its rows may not even be readable: there is nothing to hold a contract against
+        found = {**stated, "faults": faults, "contract": None, "holds": False}
         raise CordError(f"{manifest.label} is damaged:\n  " + "\n  ".join(faults), found)
+    contract = recheck_contract(opened, manifest)
+    found = {**stated, "faults": [], "contract": contract.to_json(), "holds": contract.holds}
     if not contract.holds:
         raise ContractBroken(contract.explain(), found)
     if json:

@@ -328,6 +328,19 @@ def test_a_missing_data_file_is_the_lakes_error(folder_lake: Lake, make_rows: Ro
         query(folder_lake, "select * from steps")
 
 
+def test_a_damaged_data_file_is_the_lakes_error_and_is_named(
+    folder_lake: Lake, make_rows: Rows
+) -> None:
+    folder_lake.tables.append_once("steps", make_rows("steps", ["p1"]), "a")
+    (key,) = (k for k in folder_lake.store.list("tables/steps/") if k.endswith(".parquet"))
+    path = Path(folder_lake.store.uri(key))
+    size = path.stat().st_size
+    for content in (b"x" * size, b"x" * 10, b"PAR1" + b"x" * (size - 8) + b"PAR1"):
+        path.write_bytes(content)
+        with pytest.raises(LakeError, match=f"the lake could not be read: .*{path.name}"):
+            query(folder_lake, "select * from steps")
+
+
 def test_columns_of_one_name_are_told_apart(folder_lake: Lake, make_rows: Rows) -> None:
     found = query(folder_lake, "select 1 as a, 2 as a, 3 as a_1, 4 as a")
     assert found.to_pylist() == [{"a": 1, "a_1": 2, "a_1_1": 3, "a_2": 4}]
