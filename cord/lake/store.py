@@ -68,6 +68,11 @@ def open_store(uri: str) -> Store:
     from cord.lake.s3 import S3Store
 
     scheme = uri.partition("://")[0] if "://" in uri else ""
+    if scheme and "@" in uri.partition("://")[2].partition("/")[0]:
+        raise LakeError(  # and does not repeat it
+            "the lake's address holds something before an @: credentials belong into "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; write s3://bucket/prefix"
+        )
     if scheme == "s3":
         return S3Store(*_bucket_and_prefix(uri))
     if scheme == "file":

@@ -109,6 +109,13 @@ def test_a_file_that_a_crash_left_half_written_is_not_listed(folder_store: Folde
     assert folder_store.list() == ["a/key"]
 
 
+def test_credentials_in_an_address_are_refused_and_not_repeated() -> None:
+    for uri in ("s3://AKIA:hush@bucket/lake", "gs://hush@bucket/lake"):
+        with pytest.raises(LakeError, match="AWS_SECRET_ACCESS_KEY") as caught:
+            open_store(uri)
+        assert "hush" not in str(caught.value) and "AKIA" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
