@@ -81,7 +81,7 @@ def now() -> datetime:
 
 def check_run_id(run_id: str) -> str:
     """A run id that stays inside the lake. Raises `UsageError`."""
-    if not re.match(SAFE_NAME, run_id):
+    if not re.fullmatch(SAFE_NAME, run_id):
         raise UsageError(
             f"{run_id!r} cannot name a run: use letters, digits, '.', '_' and '-', beginning with "
             "a letter or digit, at most 100"
@@ -137,5 +137,11 @@ def load_recipe_of(lake: Lake, run_id: str) -> tuple[Recipe, str]:
     content = lake.store.read(f"runs/{run_id}/recipe.json")
     if content is None:
         raise LakeError(f"run {run_id!r} has no recipe in the lake; run its recipe file again")
-    kept = json.loads(content)
-    return Recipe.model_validate_json(json.dumps(kept["recipe"])), str(kept["folder"])
+    try:
+        kept = json.loads(content)
+        return Recipe.model_validate_json(json.dumps(kept["recipe"])), str(kept["folder"])
+    except (ValueError, KeyError, TypeError):  # pydantic's is a ValueError
+        raise LakeError(
+            f"runs/{run_id}/recipe.json in the lake is damaged, or of another version of cord; "
+            "run the recipe's file again: what is decoded is kept"
+        ) from None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -57,7 +58,8 @@ def views_used(parser: duckdb.DuckDBPyConnection, sql: str, views: Collection[st
 def sentence(error: Exception) -> str:
     """A DuckDB message as one line: its hint and candidates kept, the echo of the SQL dropped."""
     text = str(error).split("\nLINE ")[0]
-    return " ".join(text.split()).rstrip(".")
+    text = re.split(r"\s+0: <", text)[0]  # Delta's reader adds a backtrace
+    return " ".join(text.split()).rstrip(".")[:1000]
 
 
 def _tree(parser: duckdb.DuckDBPyConnection, sql: str) -> Any:

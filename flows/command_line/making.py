@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -87,6 +88,12 @@ def train(
         if at.step == at.steps or at.step % 50 == 0:
             say(f"{at.model}: step {at.step} of {at.steps}, loss {at.loss:.3f}")
 
+    try:  # before minutes are spent
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}") from None
     train_teachers(out, seed, progress=progress, quick=quick)
     names = sorted(path.name for path in out.iterdir() if (path / "config.json").exists())
     if json:

@@ -136,7 +136,7 @@ def _live(board: Board, over: threading.Event) -> None:
                 description=board.stage or "starting",
                 total=board.total or None,
                 completed=board.done,
-                figures=_figures(board),
+                figures=_figures(board, brief=err.width < 90),
             )
 
 
@@ -151,8 +151,8 @@ def _plain_lines(board: Board, over: threading.Event) -> None:
             say(f"cord: decoded {board.done} of {board.total} problems, {_figures(board)}")
 
 
-def _figures(board: Board) -> str:
-    parts = [f"{board.rounds} rounds", f"{board.tokens} tokens"]
+def _figures(board: Board, brief: bool = False) -> str:
+    parts = [] if brief else [f"{board.rounds} rounds", f"{board.tokens} tokens"]
     if board.mean_score is not None:
         parts.append(f"mean S {board.mean_score:.3f}")
     if board.quarantined:
@@ -200,17 +200,24 @@ def print_summary(summary: dict[str, Any]) -> None:
     ]
     print_table(("run", summary["run_id"]), rows)
     if summary["shares"]:
+        longest = max(4, min(24, out.width - 50))
         widest = max(share["share"] for share in summary["shares"])
         bars = [
             (
                 s["teacher"],
                 f"{s['share']:.1%}",
                 s["median_gain"],
-                ("█" if out.encoding.startswith("utf") else "#") * round(24 * s["share"] / widest),
+                ("█" if out.encoding.startswith("utf") else "#")
+                * round(longest * s["share"] / widest),
             )
             for s in summary["shares"]
         ]
         print_table(("teacher", "share of steps", "median gain", ""), bars)
+    if summary["quarantined"]:
+        say(
+            "what was set aside, and why: "
+            'cord query "select source, problem_id, reason from quarantine"'
+        )
 
 
 def _percent(part: int, whole: int) -> str:

@@ -352,3 +352,13 @@ def test_columns_of_one_name_are_told_apart(folder_lake: Lake, make_rows: Rows) 
 def test_a_question_that_is_no_unicode_is_refused(folder_lake: Lake) -> None:
     with pytest.raises(UsageError, match="UTF-8"):
         query(folder_lake, "select '\udcff'")
+
+
+def test_a_damaged_table_is_one_line_without_a_backtrace(
+    folder_lake: Lake, make_rows: Rows
+) -> None:
+    folder_lake.tables.append_once("steps", make_rows("steps", ["p1"]), "a")
+    folder_lake.store.write(f"tables/steps/_delta_log/{1:020d}.json", b"junk")
+    with pytest.raises(LakeError) as raised:
+        query(folder_lake, "select count(*) from steps")
+    assert len(str(raised.value)) < 300 and "backtrace" not in str(raised.value)

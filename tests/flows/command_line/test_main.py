@@ -26,6 +26,8 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (["query", "select 1", "--format", "xml"], 2, "--format"),
         (["runs", "--lake", "/nowhere/lake"], 1, "/nowhere/lake"),
         (["status", "../x", "--lake", "LAKE"], 2, "../x"),
+        (["teachers", "train", "LAKE/lake.json/x", "--quick"], 2, "lake.json/x"),
+        (["init", "LAKE/lake.json/x"], 2, "lake.json/x"),
         (["releases", "nobody", "--lake", "LAKE"], 2, "nobody"),
     ],
 )
@@ -38,7 +40,7 @@ def test_a_failure_is_one_json_document(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "lake.json").write_text('{"format": 1}')
-    filled = [str(tmp_path) if word == "LAKE" else word for word in arguments]
+    filled = [word.replace("LAKE", str(tmp_path)) for word in arguments]
     assert call(monkeypatch, *filled, "--json") == code
     told = json.loads(capsys.readouterr().out)
     assert told["exit_code"] == code and said in told["error"]
