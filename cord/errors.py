@@ -8,6 +8,7 @@
     │   ├── EngineUnreachable    transient: worth another try
     │   └── ContextTooLong       this prompt does not fit this model
     ├── LakeError                the lake cannot be read or written           exit 1
+    │   └── LakeAddressError     what was given cannot name a lake            exit 2
     └── ContractBroken           a data contract did not hold                 exit 3
 
 An error crosses exactly one boundary (recipe, problem source, engine, lake) and its message is
@@ -61,6 +62,12 @@ class ContextTooLong(EngineError):
 
 class LakeError(CordError):
     """The lake cannot be read or written, or is of another version."""
+
+
+class LakeAddressError(LakeError):
+    """What was given as the lake's address cannot name one."""
+
+    exit_code = 2
 
 
 class ContractBroken(CordError):

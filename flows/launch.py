@@ -31,6 +31,7 @@ from cord.lake.runs import (
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
 from cord.scheduler import Stopped
+from tasks.board import BOARD
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def carry_out(launch: Launch) -> dict[str, Any]:
 
     flow = refresh.with_options(task_runner=runner_of(launch.recipe))
     try:
+        BOARD.enter("starting Prefect")
         with prefect_server():
             state = flow(launch.lake_uri, launch.run_id, return_state=True)
             result = state.result()

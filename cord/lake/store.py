@@ -13,7 +13,7 @@ import re
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from cord.errors import LakeError
+from cord.errors import LakeAddressError, LakeError
 
 Keys = list[str]
 """Keys relative to the lake, `/` between parts, sorted."""
@@ -63,13 +63,13 @@ class Store(Protocol):
 def open_store(uri: str) -> Store:
     """The store behind a folder's path, a `file://` address or `s3://bucket/prefix`.
 
-    Touches nothing yet; raises `LakeError` for an address that cannot be one."""
+    Touches nothing yet; raises `LakeAddressError` for an address that cannot be one."""
     from cord.lake.folder import FolderStore
     from cord.lake.s3 import S3Store
 
     scheme = uri.partition("://")[0] if "://" in uri else ""
     if scheme and "@" in uri.partition("://")[2].partition("/")[0]:
-        raise LakeError(  # and does not repeat it
+        raise LakeAddressError(  # and does not repeat it
             "the lake's address holds something before an @: credentials belong into "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; write s3://bucket/prefix"
         )
@@ -78,11 +78,11 @@ def open_store(uri: str) -> Store:
     if scheme == "file":
         return FolderStore(unquote(urlsplit(uri).path))
     if scheme:
-        raise LakeError(
+        raise LakeAddressError(
             f"the lake {uri!r} is on {scheme!r}; a lake is a folder or s3://bucket/prefix"
         )
     if not uri.strip():
-        raise LakeError("the lake's address is empty; give a folder or s3://bucket/prefix")
+        raise LakeAddressError("the lake's address is empty; give a folder or s3://bucket/prefix")
     return FolderStore(uri)
 
 
@@ -100,12 +100,14 @@ def _bucket_and_prefix(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     prefix = prefix.strip("/")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
-        raise LakeError(
+        raise LakeAddressError(
             f"the lake {uri!r} names no valid bucket; write s3://bucket/prefix with 3 to 63 lower "
             "case letters, digits, dots and hyphens for the bucket"
         )
     if re.search(r"[?#%\[\]*]", prefix):
-        raise LakeError(f"the lake {uri!r} has one of ? # % [ ] * in its prefix; use plain names")
+        raise LakeAddressError(
+            f"the lake {uri!r} has one of ? # % [ ] * in its prefix; use plain names"
+        )
     if prefix:
         checked_key(prefix)
     return bucket, prefix

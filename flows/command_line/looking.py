@@ -149,7 +149,7 @@ def verify(release: Release, lake: LakeUri = "./lake", json: Json = False) -> No
         print_json(found)
     else:
         say(
-            f"{manifest.label} is sound: {manifest.rows} rows in {len(manifest.files)} files, "
+            f"{manifest.label} is sound: {manifest.rows} rows, files: {len(manifest.files)}, "
             f"content {manifest.content_hash[:12]}, {len(contract.checks)} expectations hold"
         )
 
