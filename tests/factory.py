@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -94,7 +95,12 @@ class Factory:
     def cord(self, *arguments: str, timeout: float = 300) -> Ran:
         """Run `cord` to its end."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=timeout)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
         return Ran(process.returncode, out, err)
 
     def run(self, *arguments: str) -> Ran:
