@@ -65,8 +65,9 @@ def summarise(lake: Lake, run_id: str, counts: dict[str, int], release: str | No
     best = query(
         lake,
         decoded + "select count(*) filter (finished) as finished, "
-        "avg(score order by problem_id) filter (finished) as mean_score, coalesce(sum(tokens), 0) as tokens, "
-        "coalesce(sum(proposed_tokens), 0) as proposed from mine where rank = 0",
+        "avg(score order by problem_id) filter (finished) as mean_score, "
+        "coalesce(sum(tokens), 0) as tokens, coalesce(sum(proposed_tokens), 0) as proposed "
+        "from mine where rank = 0",
     ).to_pylist()[0]
     seconds = None
     if document.ended_at is not None:
