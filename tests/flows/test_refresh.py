@@ -12,6 +12,12 @@ from factory import Factory
 pytestmark = pytest.mark.slow
 
 
+def decode_slowly(factory: Factory) -> None:
+    """Enough problems, one after another, that a signal always comes in the midst of decoding."""
+    factory.write_problems(40)
+    factory.write_recipe(run={"seed": 7, "shards": 4, "workers": 2, "in_flight": 2, "retries": 1})
+
+
 def wait_until_decoding(factory: Factory, process: object, rounds_seen: float = 90) -> None:
     """Until the run has been planned in the lake, so that decoding is under way."""
     plan = Path(factory.lake) / "tables" / "problems" / "_delta_log"
@@ -92,7 +98,7 @@ def test_the_same_recipe_gives_the_same_bytes_however_it_is_carried_out(factory:
 def test_ctrl_c_stops_gently_and_resume_gives_what_an_undisturbed_run_gives(
     factory: Factory, number: signal.Signals
 ) -> None:
-    factory.write_problems(16)
+    decode_slowly(factory)
     process = factory.start("run", "recipe.yaml", "--run-id", "stopped")
     wait_until_decoding(factory, process)
     os.kill(process.pid, number)
@@ -107,7 +113,7 @@ def test_ctrl_c_stops_gently_and_resume_gives_what_an_undisturbed_run_gives(
 
 
 def test_after_kill_9_the_run_is_seen_as_interrupted_and_resumes(factory: Factory) -> None:
-    factory.write_problems(16)
+    decode_slowly(factory)
     process = factory.start("run", "recipe.yaml", "--run-id", "killed")
     wait_until_decoding(factory, process)
     time.sleep(1)
