@@ -31,7 +31,8 @@ def open_engine(model: Model, instructions: str, folder: Path) -> Engine:
     place = model.model
     if model.kind == "embedded":
         place = find_beside(place, folder)
-    key = (model.kind, place, model.url or "", model.api_key_env or "", instructions)
+    serve = "" if model.serve is None else model.serve.model_dump_json()
+    key = (model.kind, place, model.url or "", model.api_key_env or "", serve, instructions)
     with _lock:
         if key not in _engines:
             _engines[key] = _open(model, place, instructions)
@@ -46,7 +47,8 @@ def _open(model: Model, place: str, instructions: str) -> Engine:
         return open_embedded(place, instructions=instructions)
     from cord.engines.vllm import VllmEngine
 
-    assert model.url is not None  # the recipe has seen to it
+    if model.url is None or model.kind == "openai":
+        raise EngineError(f"model {model.model!r}: this kind of engine is still to come")
     return VllmEngine(
         model.url, model.model, api_key_env=model.api_key_env, instructions=instructions
     )

@@ -54,8 +54,42 @@ def _secret_free(url: str) -> str:
     return url.rstrip("/")
 
 
+class ServeSettings(Section):
+    """How cord starts `vllm serve` itself for a model without a url."""
+
+    gpus: tuple[int, ...] = Field(default=(), strict=False)
+    """CUDA devices it may use, `[0, 1]`; by default all that cord itself sees."""
+    tensor_parallel: int = Field(default=1, ge=1)
+    """Over how many of them the model is split."""
+    memory_share: Annotated[float, Field(gt=0, le=1, strict=False)] | None = None
+    """Share of each GPU's memory; by default vLLM's own."""
+    context: int | None = Field(default=None, ge=128)
+    """Most tokens of prompt and output together; by default the model's own."""
+    arguments: tuple[str, ...] = Field(default=(), strict=False)
+    """Further arguments of `vllm serve`, as they stand: `["--dtype", "bfloat16"]`."""
+    start_within_s: Annotated[float, Field(gt=0, strict=False)] = 1800.0
+    """A large model is downloaded and loaded in this time, or the start has failed."""
+
+    @model_validator(mode="after")
+    def _gpus_suffice(self) -> Self:
+        if self.gpus and len(self.gpus) < self.tensor_parallel:
+            raise ValueError(
+                f"tensor_parallel is {self.tensor_parallel}, and gpus names {len(self.gpus)}; "
+                "name as many GPUs as the model is split over"
+            )
+        return self
+
+
 class Model(Section):
-    """A language model: behind a vLLM server's url, or embedded in this process."""
+    """A language model: behind a server's url, served by cord itself, or embedded in this process.
+
+    | written | is |
+    |---|---|
+    | `model:` and `url:` | a vLLM server that runs already |
+    | `model:` alone | a vLLM server that cord starts and stops (`serve:` says how) |
+    | `model:`, `url:`, `engine: openai` | any OpenAI-compatible endpoint; a teacher only |
+    | `model: cord:NAME`, or `engine: embedded` | a model in this process |
+    """
 
     model: str = Field(min_length=1)
     """Model name on the server; for an embedded one a folder, or `cord:NAME` for one of the
@@ -63,29 +97,42 @@ class Model(Section):
     url: Annotated[str, BeforeValidator(lambda v: _secret_free(v) if isinstance(v, str) else v)] | (
         None
     ) = Field(default=None)
-    """`http://host:port/v1` of a vLLM server."""
-    engine: Literal["vllm", "embedded"] | None = None
-    """Usually left out: `vllm` where there is a url, `embedded` for `cord:NAME`."""
+    """`http://host:port/v1` of a running server."""
+    engine: Literal["vllm", "openai", "embedded"] | None = None
+    """Usually left out: `embedded` for `cord:NAME`, else `vllm`. `openai` is for endpoints that
+    take and give text only."""
+    serve: ServeSettings | None = None
+    """How cord serves it, where there is no url."""
+    seats: int = Field(default=128, ge=1)
+    """Requests that its server works on at once; further ones wait here, those of the problem
+    that lags behind first. Entries that share a server share its seats (the largest number)."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """Environment variable that holds the server's key; never the key itself."""
 
     @model_validator(mode="after")
     def _engine_and_url_agree(self) -> Self:
-        if self.kind == "vllm" and self.url is None:
-            raise ValueError(
-                "no url; give the server's `url: http://host:port/v1`, "
-                "or `engine: embedded` to load the model in this process"
-            )
+        if self.kind == "openai" and self.url is None:
+            raise ValueError("no url; give the endpoint's `url: http://host:port/v1`")
         if self.kind == "embedded" and self.url is not None:
             raise ValueError("an embedded model has no url; remove `url`, or use `engine: vllm`")
+        if self.serve is not None and not self.managed:
+            raise ValueError(
+                "`serve` is for a model that cord serves itself with vLLM; remove it, or remove "
+                f"`{'url' if self.url else 'engine'}`"
+            )
         return self
 
     @property
-    def kind(self) -> Literal["vllm", "embedded"]:
-        """Which engine serves it."""
+    def kind(self) -> Literal["vllm", "openai", "embedded"]:
+        """Which engine speaks to it."""
         if self.engine is not None:
             return self.engine
         return "embedded" if self.url is None and self.model.startswith("cord:") else "vllm"
+
+    @property
+    def managed(self) -> bool:
+        """Whether cord starts and stops its server."""
+        return self.kind == "vllm" and self.url is None
 
 
 class Teacher(Model):
@@ -108,6 +155,12 @@ class SearchSettings(Section):
     """Cap on one proposal; a longer step goes on in the next round."""
     max_tokens: int = Field(default=20_480, ge=1)
     """Cap on one trajectory's output tokens (paper: 20,480)."""
+    max_problem_tokens: int | None = Field(default=None, ge=1)
+    """No new round of a problem begins once so many tokens were sampled for it, thrown-away ones
+    included."""
+    quorum: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
+    """A round closes when this share of its proposals has come (0.9: 11 of 12); the laggards are
+    broken off. 1 waits for all, and only then do the same seeds give the same trajectories."""
     segmentation: Literal["prompt-guided"] = "prompt-guided"
     criterion: Literal["predictive-perplexity", "random", "max-length"] = "predictive-perplexity"
     instructions: str = INSTRUCTIONS
@@ -126,7 +179,20 @@ class RunSettings(Section):
     """Shards decoded at once."""
     retries: int = Field(default=3, ge=0)
     """Of each task, with growing, jittered waits."""
+    on_teacher_lost: Literal["wait", "continue", "fail"] = "wait"
+    """What a teacher's server that does not answer means: `wait` for it; `continue` the round
+    without it (each record says who was missing), and ask it again later; `fail` the shard. A lost
+    meta-prover is waited for, or fails."""
+    teacher_deadline_s: Annotated[float, Field(gt=0, strict=False)] | None = None
+    """How long a server may be away before that; by default an hour for `wait` (then the shard
+    fails), a minute for `continue`, ten seconds for `fail`."""
     runner: Literal["threads"] = "threads"
+
+    @property
+    def patience_s(self) -> float:
+        """How long a server may be away."""
+        usual = {"wait": 3600.0, "continue": 60.0, "fail": 10.0}
+        return self.teacher_deadline_s or usual[self.on_teacher_lost]
 
 
 class VerifySettings(Section):

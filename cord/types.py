@@ -112,6 +112,34 @@ class Trajectory:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What one proposal, or several together, cost. Costs add up."""
+
+    proposals: int = 0
+    tokens: int = 0
+    """Sampled."""
+    prompt_tokens: int = 0
+    """Read in front of them, out of a prefix cache or not."""
+    cached_tokens: int | None = field(default=None, compare=False)
+    """Of `prompt_tokens`, those that a prefix cache held; None where the engine does not say."""
+    seconds: float = field(default=0.0, compare=False)
+    """From asking to the answer, waiting for a seat not counted."""
+
+    def __add__(self, other: Cost) -> Cost:
+        known = [c for c in (self.cached_tokens, other.cached_tokens) if c is not None]
+        return Cost(
+            self.proposals + other.proposals,
+            self.tokens + other.tokens,
+            self.prompt_tokens + other.prompt_tokens,
+            sum(known) if known else None,
+            self.seconds + other.seconds,
+        )
+
+
+NO_COST = Cost()
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One scored proposal: a step on the trajectory at place `beam` of the round's beam."""
 
@@ -122,6 +150,8 @@ class Candidate:
     answer: str | None = None
     kept: bool = False
     """It is in the beam of the next round."""
+    cost: Cost = NO_COST
+    """What the proposal cost; of several with the same text, the first one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +162,15 @@ class Round:
     candidates: tuple[Candidate, ...]
     rejected: tuple[tuple[str, str], ...] = ()
     """(teacher, reason) of proposals that could not become candidates: an empty step, say."""
-    proposed_tokens: int = 0
-    """Tokens sampled in this round, thrown-away ones included."""
+    costs: tuple[tuple[str, Cost], ...] = ()
+    """(teacher, cost of all its proposals in this round), rejected and merged ones included."""
+    missing: tuple[str, ...] = ()
+    """Teachers that could not be reached, where the run goes on without them."""
+
+    @property
+    def proposed_tokens(self) -> int:
+        """Tokens sampled in this round, thrown-away ones included."""
+        return sum(cost.tokens for _, cost in self.costs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +187,20 @@ class Decoding:
     def proposed_tokens(self) -> int:
         """Tokens sampled for this problem, thrown-away ones included."""
         return sum(round.proposed_tokens for round in self.rounds)
+
+    @property
+    def costs(self) -> dict[str, Cost]:
+        """What each teacher's proposals cost, thrown-away ones included."""
+        costs: dict[str, Cost] = {}
+        for round_ in self.rounds:
+            for teacher, cost in round_.costs:
+                costs[teacher] = costs.get(teacher, NO_COST) + cost
+        return costs
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Teachers that were missing in at least one round, by name."""
+        return tuple(sorted({teacher for round_ in self.rounds for teacher in round_.missing}))
 
 
 @dataclass(frozen=True, slots=True)

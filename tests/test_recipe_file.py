@@ -50,7 +50,7 @@ def test_the_shipped_recipes_are_good() -> None:
         ("meta_prover: qwq", "meta_prover: qwen", "limo.yaml:6: meta_prover"),
         ("name: phi4,", "name: qwq,", "two teachers are named 'qwq'"),
         ("http://gpu-3", "http://me:secret@gpu-3", "a password in a url"),
-        ("url: http://gpu-3:8000/v1, ", "", "no url"),
+        ("url: http://gpu-3:8000/v1, ", "engine: openai, ", "no url"),
         ("temperature: 0.6", "temperature: 9", "limo.yaml:4: teachers.0.temperature"),
         ("verify: math", "verify: maths", "limo.yaml:9: verify.domain"),
         (

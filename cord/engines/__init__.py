@@ -12,7 +12,7 @@ pure function of the step's text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from cord.types import Step
@@ -35,6 +35,9 @@ class ProposalRequest:
     temperature: float
     seed: int
     top_p: float = 1.0
+    urgency: int = 0
+    """Where requests wait for a seat, the lower one goes first: the round it belongs to, so that
+    the problem that lags behind is served first. It changes nothing in the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,12 @@ class Proposal:
     """How many tokens were sampled for it (stop and end tokens included: they were paid for)."""
     finish: FinishReason
     """`stop`: met a stop string; `end`: the model ended its turn; `length`: met `max_tokens`."""
+    prompt_tokens: int = 0
+    """Tokens of the prompt, opening included."""
+    cached_tokens: int | None = field(default=None, compare=False)
+    """Of these, how many a prefix cache held; None where the engine does not say."""
+    seconds: float = field(default=0.0, compare=False)
+    """From asking to the answer, waiting for a seat not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,8 @@ class AnswerRequest:
     """Text between thinking and answer; its own tokens do not count."""
     answers: tuple[str, ...]
     """Spellings to score, each on its own."""
+    urgency: int = 0
+    """As in `ProposalRequest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,8 @@ class EngineInfo:
     """The same seed gives the same tokens whatever else is in the batch."""
     scores: bool
     """It can return log-probabilities of given tokens, so it may be the meta-prover."""
+    scoring: str = ""
+    """The way it reads them, where there are several to choose from; "" where there are not."""
 
 
 class Engine(Protocol):

@@ -59,6 +59,8 @@ class PredictivePerplexity:
         """S of the prefix `steps`; the best-scored spelling of the answer counts."""
         thinking = open_thinking(steps)
         newline = "" if not thinking or thinking[-1].text.endswith("\n") else "\n"
-        request = AnswerRequest(problem.question, thinking, newline + self._probe, problem.answers)
+        request = AnswerRequest(
+            problem.question, thinking, newline + self._probe, problem.answers, urgency=len(steps)
+        )
         logprobs = await self._meta_prover.answer_logprobs(request)
         return max(predictive_perplexity(spelling) for spelling in logprobs)

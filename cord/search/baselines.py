@@ -14,8 +14,8 @@ from cord.engines import ProposalRequest
 from cord.prompts import split_thinking, step_opening
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
+from cord.search.asking import Seat
 from cord.search.beam import Draft, grow, rank, scored
-from cord.search.decode import Seat
 from cord.seeds import request_seed
 from cord.types import Problem, Step, Trajectory
 

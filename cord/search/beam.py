@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from cord.types import Candidate, Step, Trajectory
+from cord.types import NO_COST, Candidate, Cost, Step, Trajectory
 
 SMALLEST_SCORE = sys.float_info.min
 """Scores are perplexities in (0, 1]; one that underflows stays above 0, so that log S exists."""
@@ -27,6 +27,7 @@ class Draft:
     """With `score` and `gain` still 0."""
     finished: bool
     answer: str | None
+    cost: Cost = NO_COST
 
     @property
     def text(self) -> str:
@@ -57,7 +58,7 @@ def scored(draft: Draft, score: float) -> Candidate:
     score = max(score, SMALLEST_SCORE)
     gain = math.log(score) - math.log(draft.prefix.score)
     step = replace(draft.step, score=score, gain=gain)
-    return Candidate(draft.beam, step, draft.finished, draft.answer)
+    return Candidate(draft.beam, step, draft.finished, draft.answer, cost=draft.cost)
 
 
 def grow(prefix: Trajectory, candidate: Candidate) -> Trajectory:

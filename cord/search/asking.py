@@ -1,0 +1,151 @@
+"""Asking the teachers of one round: what is asked, who answers in time, what it cost."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+
+from cord.engines import Engine, ProposalRequest
+from cord.errors import ContextTooLong, EngineUnreachable
+from cord.prompts import STEP_HEADER, THINK_CLOSE, step_opening
+from cord.recipe import SearchSettings
+from cord.search.beam import Draft
+from cord.search.reading import cost_of, read_proposal
+from cord.seeds import request_seed
+from cord.types import NO_COST, Cost, Problem, Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A teacher at the table: a name, the model behind it, and how it samples."""
+
+    name: str
+    engine: Engine
+    temperature: float
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking one teacher for one step."""
+
+    teacher: str
+    draft: Draft | None = None
+    reason: str = ""
+    """Why there is no draft."""
+    cost: Cost = NO_COST
+    missing: bool = False
+    """The teacher's server is away."""
+
+
+TOO_LATE = "came after the round was closed (search.quorum)"
+
+
+async def ask_teachers(
+    problem: Problem,
+    growing: Sequence[tuple[int, Trajectory]],
+    teachers: Sequence[Seat],
+    settings: SearchSettings,
+    seed: int,
+    index: int,
+    go_on_without_lost: bool = False,
+) -> list[Answer]:
+    """All teachers on all growing prefixes of round `index`, in the order of beam and recipe.
+
+    A teacher that is away is `missing` where `go_on_without_lost`, as long as another one answers;
+    else, and for any other failure, this raises `EngineError`."""
+
+    async def ask(place: int, prefix: Trajectory, seat: Seat) -> Answer:
+        request = next_request(problem, prefix, seat, settings, seed, index, place)
+        try:
+            proposal = await seat.engine.propose(request)
+        except ContextTooLong as error:
+            return Answer(seat.name, reason=str(error))
+        except EngineUnreachable as error:
+            if not go_on_without_lost:
+                raise
+            return Answer(seat.name, reason=str(error), missing=True)
+        cost = cost_of(proposal)
+        draft = read_proposal(place, prefix, seat.name, request.opening, proposal)
+        if isinstance(draft, str):
+            return Answer(seat.name, reason=draft, cost=cost)
+        return Answer(seat.name, draft, cost=cost)
+
+    asked = [(place, prefix, seat) for place, prefix in growing for seat in teachers]
+    answers = await _until_quorum(
+        [ask(*one) for one in asked],
+        [seat.name for _, _, seat in asked],
+        math.ceil(round(settings.quorum * len(asked), 6)),
+    )
+    if answers and all(answer.missing for answer in answers):
+        raise EngineUnreachable(f"every teacher is away; {answers[0].reason}")
+    return answers
+
+
+async def _until_quorum(
+    asking: Sequence[Awaitable[Answer]], names: Sequence[str], quorum: int
+) -> list[Answer]:
+    """Wait until `quorum` answers have come, a draft among them if there is any; break off the
+    rest. Answers stand in the order of `asking`. The first failure breaks all off."""
+    tasks = [asyncio.ensure_future(one) for one in asking]
+    waiting = set(tasks)
+    try:
+        while waiting:
+            how = asyncio.FIRST_EXCEPTION if quorum >= len(tasks) else asyncio.FIRST_COMPLETED
+            done, waiting = await asyncio.wait(waiting, return_when=how)
+            for task in done:
+                task.result()
+            come = [task.result() for task in tasks if task.done()]
+            if len(come) >= quorum and any(answer.draft for answer in come):
+                break
+    finally:
+        for task in waiting:
+            task.cancel()
+        if waiting:
+            await asyncio.gather(*waiting, return_exceptions=True)
+    return [
+        Answer(name, reason=TOO_LATE) if task.cancelled() else task.result()
+        for task, name in zip(tasks, names, strict=True)
+    ]
+
+
+def next_request(
+    problem: Problem,
+    prefix: Trajectory,
+    seat: Seat,
+    settings: SearchSettings,
+    seed: int,
+    index: int,
+    place: int,
+) -> ProposalRequest:
+    """What to ask a teacher for behind a prefix: a new step, or the rest of a cut one."""
+    text = prefix.text
+    closed = THINK_CLOSE in text
+    if prefix.steps and (closed or not prefix.steps[-1].complete):
+        opening = ""
+    else:
+        newline = "" if not text or text.endswith("\n") else "\n"
+        begun = sum(1 for i in range(len(prefix.steps)) if i == 0 or prefix.steps[i - 1].complete)
+        opening = newline + step_opening(begun + 1)
+    return ProposalRequest(
+        question=problem.question,
+        steps=prefix.steps,
+        opening=opening,
+        # Behind `</think>` a summary may number its steps again; only the thinking is cut there.
+        stop=() if closed else (STEP_HEADER,),
+        max_tokens=min(settings.max_step_tokens, settings.max_tokens - prefix.tokens),
+        temperature=seat.temperature,
+        top_p=seat.top_p,
+        seed=request_seed(seed, problem.id, index, place, seat.name),
+        urgency=index,
+    )
+
+
+def costs_by_teacher(answers: Sequence[Answer]) -> tuple[tuple[str, Cost], ...]:
+    """Each teacher's costs added up, in the order of their first answer."""
+    costs: dict[str, Cost] = {}
+    for answer in answers:
+        costs[answer.teacher] = costs.get(answer.teacher, NO_COST) + answer.cost
+    return tuple(costs.items())
