@@ -6,6 +6,8 @@
     ├── ProblemsError            the problem source cannot be read at all     exit 2
     ├── EngineError              a model could not be reached or used         exit 1
     │   ├── EngineUnreachable    transient: worth another try
+    │   ├── EngineRefused        whatever is asked: a wrong key, a model that is not served
+    │   ├── UnusableAnswer       an answer that says nothing: log-probabilities missing, say
     │   └── ContextTooLong       this prompt does not fit this model
     ├── LakeError                the lake cannot be read or written           exit 1
     │   └── LakeAddressError     what was given cannot name a lake            exit 2
@@ -54,6 +56,16 @@ class EngineError(CordError):
 
 class EngineUnreachable(EngineError):
     """The engine did not answer, or answered that it cannot now: worth another try."""
+
+
+class EngineRefused(EngineError):
+    """The engine refuses whatever it is asked: a wrong key, a model that is not served. It ends the
+    run, where any other refusal costs one problem."""
+
+
+class UnusableAnswer(EngineError):
+    """The engine answered, but not what it was asked: no text, a log-probability that is no number.
+    An engine asks again a few times before it says so."""
 
 
 class ContextTooLong(EngineError):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from cord.errors import CordError, EngineError, EngineUnreachable
+from cord.errors import CordError, EngineError, EngineRefused, EngineUnreachable
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
 from cord.search import Seat, decode
@@ -103,7 +103,7 @@ async def _decode_or_quarantine(
     begun = time.monotonic()
     try:
         decoding = await decode(problem, teachers, criterion, settings, seed, on_round)
-    except EngineUnreachable:
+    except (EngineUnreachable, EngineRefused):
         raise
     except EngineError as error:
         return quarantined_problem(problem, f"could not be decoded: {error}")

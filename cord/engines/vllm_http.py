@@ -31,7 +31,7 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from cord.errors import ContextTooLong, EngineError, EngineUnreachable
+from cord.errors import ContextTooLong, EngineError, EngineUnreachable, UnusableAnswer
 
 Answer = dict[str, Any]
 """A JSON object from the server."""
@@ -109,6 +109,10 @@ class VllmServer:
     def error(self, what: str) -> EngineError:
         """An `EngineError` that names model and server."""
         return EngineError(f"{self._named()} {what}")
+
+    def unusable(self, what: str) -> UnusableAnswer:
+        """An `UnusableAnswer` that names model and server."""
+        return UnusableAnswer(f"{self._named()} {what}")
 
     async def _ask(
         self, method: str, path: str, body: Answer | None, patience_s: float | None

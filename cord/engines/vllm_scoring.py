@@ -14,7 +14,7 @@ from typing import Protocol
 
 from cord.engines.vllm_http import VllmServer
 from cord.engines.vllm_tokens import Ids
-from cord.errors import EngineError
+from cord.errors import UnusableAnswer
 
 _CLAMPED = -9999.0  # what vLLM writes for minus infinity
 
@@ -25,7 +25,7 @@ class ScoringWay(Protocol):
     async def __call__(
         self, server: VllmServer, context: Ids, answers: Sequence[Ids]
     ) -> list[tuple[float, ...]]:
-        """Raises `EngineError` where the server gives no usable value."""
+        """Raises `UnusableAnswer` where the server gives no usable value."""
         ...
 
 
@@ -65,7 +65,7 @@ def _answer_values(
     return tuple(values)
 
 
-def _unusable(server: VllmServer, what: str) -> EngineError:
-    return server.error(
+def _unusable(server: VllmServer, what: str) -> UnusableAnswer:
+    return server.unusable(
         f"{what}, so it cannot score; use another meta-prover, or start vLLM in another --dtype"
     )
