@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cord.engines import Engine, EngineInfo
+from cord.engines.seats import SeatedEngine, shared_seats
 from cord.errors import EngineError
 from cord.plan import META_PROVER
 from cord.recipe import Model, Recipe, find_beside
@@ -36,7 +37,10 @@ def open_engine(model: Model, instructions: str, folder: Path) -> Engine:
     with _lock:
         if key not in _engines:
             _engines[key] = _open(model, place, instructions)
-        return _engines[key]
+        engine = _engines[key]
+    if isinstance(engine, SeatedEngine):
+        engine.seats.widen(model.seats)  # of several entries the largest number counts
+    return engine
 
 
 def _open(model: Model, place: str, instructions: str) -> Engine:
@@ -49,9 +53,10 @@ def _open(model: Model, place: str, instructions: str) -> Engine:
 
     if model.url is None or model.kind == "openai":
         raise EngineError(f"model {model.model!r}: this kind of engine is still to come")
-    return VllmEngine(
+    engine = VllmEngine(
         model.url, model.model, api_key_env=model.api_key_env, instructions=instructions
     )
+    return SeatedEngine(engine, shared_seats(model.url.rstrip("/"), model.seats))
 
 
 @dataclass(frozen=True)
