@@ -96,6 +96,10 @@ class CausalModel:
         feedable = row.segments if row.tail or len(row.target) > 1 else row.segments[:-1]
         return self._store.find(feedable)
 
+    def length_of(self, states: Sequence[torch.Tensor]) -> int | None:
+        """How many ids the remembered states stand for."""
+        return None if self._store is None else sum(part.shape[2] for part in states)
+
     def remember(self, segments: Sequence[Segment], states: torch.Tensor) -> None:
         """Keep the states of the last of `segments` for later batches."""
         if self._store is not None:
@@ -113,6 +117,8 @@ class Batch:
         self._model = model
         self._cache = empty_cache(model.model)
         known = [model.remembered(row) for row in rows]
+        self.remembered = [model.length_of(states) for states in known]
+        """Ids of each row that were not read again; None where the model's cache cannot be kept."""
         mask = self._hold(known)
         fresh = [
             tuple(id_ for segment in row.segments[len(states) :] for id_ in segment) + tail

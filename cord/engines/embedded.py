@@ -12,6 +12,7 @@ same request gives the same bytes whatever else is in its batch (`cord.engines.p
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,7 @@ class EmbeddedEngine:
             top_p=request.top_p,
             seed=request.seed,
         )
+        begun = time.monotonic()
         written = await asyncio.wrap_future(self._batcher.submit(self._generator.run, job))
         return Proposal(
             text=request.opening + written.text,
@@ -82,6 +84,9 @@ class EmbeddedEngine:
             model=self._info.identity,
             tokens=written.tokens,
             finish=written.finish,
+            prompt_tokens=prefix.length,
+            cached_tokens=written.cached_tokens,
+            seconds=time.monotonic() - begun,
         )
 
     async def answer_logprobs(self, request: AnswerRequest) -> Sequence[tuple[float, ...]]:

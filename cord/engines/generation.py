@@ -45,6 +45,8 @@ class Written:
     tokens: int
     """Sampled, stop and end included."""
     finish: FinishReason
+    cached_tokens: int | None
+    """Of the prefix, those that were remembered; None where the model's cache cannot be kept."""
 
 
 class _Writer:
@@ -55,13 +57,18 @@ class _Writer:
         self.ticket = ticket
         self.writing = writing
         self.uniforms = uniforms(job.seed, job.max_tokens)
+        self.cached_tokens: int | None = None
 
     def take(self, token: int, tokenizer: ChatTokenizer) -> None:
         """Write one token; settles the ticket when that was the last."""
         finish = self.writing.add(token)
         if finish is not None and not self.ticket.settled:
             ids = tuple(self.writing.ids(tokenizer.text_ids))
-            self.ticket.done(Written(self.writing.text, ids, len(self.writing.sampled), finish))
+            self.ticket.done(
+                Written(
+                    self.writing.text, ids, len(self.writing.sampled), finish, self.cached_tokens
+                )
+            )
 
 
 class Generator:
@@ -83,6 +90,8 @@ class Generator:
         """Continue one batch. `held` are the rows in its cache, finished ones among them."""
         prefixes = [row.ticket.job.prefix for row in held]
         batch = Batch(self._model, prefixes, [prefix.tail for prefix in prefixes])
+        for row, cached in zip(held, batch.remembered, strict=True):
+            row.cached_tokens = cached
         dials = _Dials(held, batch.logits.device)
         for index in range(max(row.ticket.job.max_tokens for row in held)):
             chosen = dials.choose(self._speakable(batch.logits[:, -1]), index)

@@ -11,6 +11,7 @@ Sampling is all in the recipe: defaults that a model's `generation_config.json` 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,6 +87,7 @@ class VllmEngine:
         opening_ids = await self._tokenizer.ids(request.opening)
         prompt = await self._prefix(request.question, request.steps, served) + opening_ids
         room = self._room(prompt, served)
+        begun = time.monotonic()
         answer = await self._server.post(
             "/v1/completions",
             {
@@ -100,6 +102,7 @@ class VllmEngine:
                 "skip_special_tokens": False,  # or the text would not be what the ids spell
             },
         )
+        seconds = time.monotonic() - begun
         text, sampled, finish, stop = self._choice(answer)
         body_ids = sampled[:-1] if finish == "end" else sampled
         spelt = await self._tokenizer.spell(request.opening, text, body_ids, stop)
@@ -109,6 +112,9 @@ class VllmEngine:
             model=served.identity,
             tokens=len(sampled),
             finish=finish,
+            prompt_tokens=len(prompt),
+            cached_tokens=_cached_tokens(answer),
+            seconds=seconds,
         )
 
     async def answer_logprobs(self, request: AnswerRequest) -> Sequence[tuple[float, ...]]:
@@ -197,3 +203,12 @@ class VllmEngine:
         return (
             (text, sampled, "stop", stop) if isinstance(stop, str) else (text, sampled, "end", None)
         )
+
+
+def _cached_tokens(answer: Answer) -> int | None:
+    """Prompt tokens that the server's prefix cache held. A server says so only when it was started
+    with `--enable-prompt-tokens-details`."""
+    usage = answer.get("usage")
+    details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return cached if type(cached) is int and cached >= 0 else None

@@ -174,6 +174,18 @@ async def test_a_proposal_in_its_own_ids_continues_as_one_in_one_piece(
     assert together == written.token_ids[: len(together)]
 
 
+async def test_a_proposal_says_what_it_read_and_how_much_of_that_was_remembered() -> None:
+    engine = open_embedded("cord:ada")
+    begun = step("### Step 1. 1+1=2\n")
+    request = ProposalRequest("Start 1; +1", (begun,), step_opening(2), (), 4, 0.0, 1)
+    first, again = await engine.propose(request), await engine.propose(request)
+    assert first.cached_tokens == 0 and first.prompt_tokens == again.prompt_tokens
+    opening = len(engine._tokenizer.text_ids(request.opening))
+    assert again.cached_tokens == again.prompt_tokens - opening, "all but the opening"
+    assert again == first and 0 < again.seconds < 60
+    await engine.close()
+
+
 async def test_a_proposal_ends_before_its_stop_string(engine: EmbeddedEngine) -> None:
     proposals: list[Proposal] = await asyncio.gather(
         *[engine.propose(proposal_request(seed, tokens=60)) for seed in range(20)]

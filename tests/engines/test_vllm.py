@@ -94,6 +94,30 @@ async def test_a_proposal_starts_with_its_opening_and_its_ids_spell_its_text(ser
     assert (proposal.tokens, proposal.finish, proposal.model) == (13, "stop", IDENTITY)
 
 
+@pytest.mark.parametrize(
+    ("usage", "cached"),
+    [
+        ({"usage": {"prompt_tokens_details": {"cached_tokens": 16}}}, 16),
+        ({"usage": {"prompt_tokens_details": {"cached_tokens": 0}}}, 0),
+        ({"usage": {"prompt_tokens_details": {"cached_tokens": -1}}}, None),
+        ({"usage": {"prompt_tokens_details": {"cached_tokens": "many"}}}, None),
+        ({"usage": {"prompt_tokens_details": None}}, None),
+        ({"usage": []}, None),
+        ({}, None),
+    ],
+)
+async def test_what_a_proposal_cost_is_told_and_what_the_server_does_not_say_is_not_known(
+    server, engine, monkeypatch, usage, cached
+):
+    healthy = server.answer
+    monkeypatch.setattr(server, "answer", lambda path, body: {**healthy(path, body), **usage})
+    server.completions.append(completion("x", [120], "length"))
+    proposal = await engine.propose(asking())
+    assert proposal.cached_tokens == cached
+    assert proposal.prompt_tokens == len(completions(server)[0]["prompt"])
+    assert 0 < proposal.seconds < 60
+
+
 async def test_the_prompt_ends_with_an_opened_thinking_and_the_opening_of_the_step(server, engine):
     server.completions.append(completion("x", [120], "length"))
     await engine.propose(asking())
