@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ from cord.lake.runs import (
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
 from tasks.board import BOARD
+
+LISTEN_EVERY_S = 0.2
+"""How soon a signal is heard at the latest."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,12 @@ def carry_out(launch: Launch) -> dict[str, Any]:
     whatever line is running, where a callback may swallow it or a task be tried again for it; here
     the signal stays with `stopping_gently`, as Ctrl-C does."""
     with ThreadPoolExecutor(1, thread_name_prefix="flow") as thread:
-        return thread.submit(_run_flow, launch).result()
+        running = thread.submit(_run_flow, launch)
+        # Python's handlers run in this thread, and a signal that the kernel gives to another one
+        # does not wake it (seen: one Ctrl-C in twelve was heard only when the run was over).
+        while not running.done():
+            wait([running], timeout=LISTEN_EVERY_S)
+        return running.result()
 
 
 def _run_flow(launch: Launch) -> dict[str, Any]:
