@@ -3,7 +3,8 @@
 Prompt-guided segmentation (method.md, part 1): the prompt asks for `### Step n. title` sections
 inside `<think>`, decoding is started with `<think>\\n### Step 1.`, and a proposal ends where the
 next `### Step` would begin. The thinking tag comes from the model's own chat template where that
-opens it already; otherwise it is added.
+opens it already; otherwise it is added. Models that write their thinking in another form are
+translated (`cord.thinking`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,25 @@ def messages(question: str, instructions: str = INSTRUCTIONS) -> list[dict[str, 
         {"role": "system", "content": instructions},
         {"role": "user", "content": question},
     ]
+
+
+def one_message(question: str, instructions: str = INSTRUCTIONS) -> list[dict[str, str]]:
+    """The same chat for models that take no system message, or put their own in its place."""
+    content = f"{instructions}\n\n{question}" if instructions else question
+    return [{"role": "user", "content": content}]
+
+
+def stands_in(text: str, rendered: str) -> bool:
+    """Whether a rendered prompt really contains `text`; white space may differ (templates strip,
+    tokenizers clean up)."""
+    return "".join(text.split()) in "".join(rendered.split())
+
+
+def knows_words(text: str, tokens: int) -> bool:
+    """Whether a tokenizer that spells `text` in so many tokens knows its words. One that goes
+    letter by letter belongs to a model that never read such text (cord's miniature ones): its
+    template may leave the instructions out."""
+    return 2 * tokens <= len(text.encode("utf-8", "replace"))
 
 
 def thinking_opening(rendered_prompt: str) -> str:

@@ -2,25 +2,38 @@
 
 Text that comes from outside (questions, steps other models wrote) is never read as special
 tokens, so that a question containing `<|im_end|>` stays a question; the template's own special
-tokens, and the thinking tags, are.
+tokens, and the thinking tags, are. Texts are cord's; where the model writes its thinking in a form
+of its own (`cord.thinking`) they are translated on the way.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import TemplateError
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from cord.errors import EngineError
-from cord.prompts import THINK_CLOSE, THINK_OPEN, messages, thinking_opening
+from cord.prompts import (
+    THINK_CLOSE,
+    THINK_OPEN,
+    knows_words,
+    messages,
+    one_message,
+    stands_in,
+)
+from cord.thinking import ThinkingForm, form_of, without_closed_thinking
 
 REMEMBERED = 1 << 16
 """Step texts whose ids are kept at hand; a round's prefixes are tokenised again each round."""
+
+THINKING_ON: Any = {"enable_thinking": True, "thinking": True}
+"""Hybrid models' templates think where these say so; others do not look at them."""
 
 _THINKING_TAGS = re.compile(f"({re.escape(THINK_OPEN)}|{re.escape(THINK_CLOSE)})")
 
@@ -47,6 +60,7 @@ class ChatTokenizer:
         added = self.backend.get_added_tokens_decoder()
         self._special = {token.content: number for number, token in added.items() if token.special}
         self._tags = {tag: self._special.get(tag) for tag in (THINK_OPEN, THINK_CLOSE)}
+        self._wordless = not knows_words(instructions, len(_encode(self.backend, instructions)))
         self.prompt_ids = lru_cache(4096)(self._prompt_ids)
         self.text_ids = lru_cache(REMEMBERED)(self._text_ids)
 
@@ -77,6 +91,7 @@ class ChatTokenizer:
         """Special tokens, thinking tags excepted. Their spelling means nothing to other models,
         so they have no place in a step."""
         tags = {number for number in self._tags.values() if number is not None}
+        tags |= {self._special[token] for token in self.form.controls & self._special.keys()}
         return frozenset(self._special.values()) - tags
 
     @property
@@ -84,11 +99,33 @@ class ChatTokenizer:
         """How many ids spell something (a model's output may be padded beyond)."""
         return self.backend.get_vocab_size(with_added_tokens=True)
 
+    @cached_property
+    def form(self) -> ThinkingForm:
+        """How the model writes its thinking down."""
+        return form_of(self._rendered("1+1="))
+
     def _rendered(self, question: str) -> str:
-        chat = messages(question, self._instructions)
+        """The chat up to where the assistant begins, with the instructions in it: as the system
+        message, or, where the template has no place for one, in front of the question."""
+        refusal: EngineError | None = None
+        for chat in (messages, one_message):
+            try:
+                text = self._render(chat(question, self._instructions))
+            except EngineError as error:
+                refusal = refusal or error
+                continue
+            said = self._wordless or stands_in(self._instructions, text)
+            if said and stands_in(question, text):
+                return without_closed_thinking(text)
+        raise refusal or EngineError(
+            f"the chat template of {self._tokenizer.name_or_path} leaves out the question or the "
+            "instructions; correct its chat_template.jinja"
+        )
+
+    def _render(self, chat: list[dict[str, str]]) -> str:
         try:
             text = self._tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=True
+                chat, tokenize=False, add_generation_prompt=True, **THINKING_ON
             )
         except TemplateError as error:
             raise EngineError(
@@ -100,7 +137,7 @@ class ChatTokenizer:
     def _prompt_ids(self, question: str) -> tuple[int, ...]:
         """The chat prompt, up to and with the opened thinking."""
         rendered = self._rendered(question)
-        rendered += thinking_opening(rendered)
+        rendered += form_of(rendered).opening
         spoken = question.strip()  # templates often strip
         if not any(token in question for token in self._special):
             return self._template_ids(rendered)
@@ -111,7 +148,7 @@ class ChatTokenizer:
                 f"({', '.join(t for t in self._special if t in question)}), and the chat template "
                 "rewrites it, so that they cannot be told from the template's own; remove them"
             )
-        return self._template_ids(before) + self.text_ids(found) + self._template_ids(behind)
+        return self._template_ids(before) + self._literal_ids(found) + self._template_ids(behind)
 
     def _template_ids(self, text: str) -> tuple[int, ...]:
         """Text of the template: special tokens are special."""
@@ -119,6 +156,12 @@ class ChatTokenizer:
 
     def _text_ids(self, text: str) -> tuple[int, ...]:
         """A text by itself: special tokens in it are plain text, the thinking tags tags."""
+        ids: list[int] = []
+        for piece, control in self.form.pieces(text) if THINK_CLOSE in text else [(text, False)]:
+            ids.extend(_encode(self.backend, piece) if control else self._literal_ids(piece))
+        return tuple(ids)
+
+    def _literal_ids(self, text: str) -> tuple[int, ...]:
         if any(number is not None for number in self._tags.values()):
             pieces = _THINKING_TAGS.split(text)
         else:
@@ -131,6 +174,12 @@ class ChatTokenizer:
             else:
                 ids.extend(_encode(self._literal, piece))
         return tuple(ids)
+
+    def canonical(self, written: str, ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+        """What the model wrote, in cord's words, with the ids that spell it; none where a change
+        from thinking to answer was cut off."""
+        whole = self.form.whole(written)
+        return self.form.canonical(whole), tuple(ids) if whole == written else ()
 
     def spell(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens spelled out."""

@@ -105,9 +105,9 @@ class VllmEngine:
         seconds = time.monotonic() - begun
         text, sampled, finish, stop = self._choice(answer)
         body_ids = sampled[:-1] if finish == "end" else sampled
-        spelt = await self._tokenizer.spell(request.opening, text, body_ids, stop)
+        text, spelt = await self._tokenizer.written(request.opening, text, body_ids, stop)
         return Proposal(
-            text=request.opening + text,
+            text=text,
             token_ids=spelt,
             model=served.identity,
             tokens=len(sampled),
