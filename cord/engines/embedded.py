@@ -78,9 +78,12 @@ class EmbeddedEngine:
         )
         begun = time.monotonic()
         written = await asyncio.wrap_future(self._batcher.submit(self._generator.run, job))
+        text, ids = self._tokenizer.canonical(
+            request.opening + written.text, (*opening, *written.token_ids)
+        )
         return Proposal(
-            text=request.opening + written.text,
-            token_ids=(*opening, *written.token_ids),
+            text=text,
+            token_ids=ids,
             model=self._info.identity,
             tokens=written.tokens,
             finish=written.finish,
