@@ -1,8 +1,10 @@
 """Many problems in flight, each at its own round.
 
 A round waits only for its own problem's proposals, never for another problem: with enough problems
-in flight the engines stay busy (facts.md, "Scheduling"). A problem that an engine refuses for good
-costs itself alone and is quarantined; an engine that does not answer costs the shard a retry.
+in flight the engines stay busy (facts.md, "Scheduling"). Problems are taken in as places come free
+and handed out as they end, so that a hundred thousand take no more memory than what is in flight.
+A problem that an engine refuses for good costs itself alone and is quarantined; an engine that
+does not answer costs the shard a retry.
 """
 
 from __future__ import annotations
@@ -10,15 +12,23 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol
 
+from cord.engines.seats import Seats
 from cord.errors import CordError, EngineError, EngineRefused, EngineUnreachable
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
 from cord.search import Seat, decode
 from cord.types import Decoding, Problem, Quarantined, Round
+
+DRAIN_S = 120.0
+"""How long rounds in flight may take to end once a stop is asked for; then they are broken off (a
+server that is waited for may stay away for an hour)."""
+LOOK_S = 0.5
+"""How often it is looked whether a stop is asked for, beside at every decided round."""
 
 
 class Stopped(CordError):
@@ -48,48 +58,85 @@ class Silent:
 
 
 async def decode_problems(
-    problems: Sequence[Problem],
+    problems: Iterable[Problem],
     teachers: Sequence[Seat],
     criterion: Criterion,
     settings: SearchSettings,
     seed: int,
-    in_flight: int,
+    in_flight: int | Seats,
     watcher: Watcher | None = None,
     stop: threading.Event | None = None,
-) -> tuple[tuple[Decoding, ...], tuple[Quarantined, ...]]:
-    """Decode all problems, at most `in_flight` at once; results in the order of `problems`.
+    go_on_without_lost: bool = False,
+    turn: int = 0,
+) -> AsyncGenerator[Decoding | Quarantined, None]:
+    """Decode problems, at most `in_flight` at once, and yield each as it ends, in any order.
 
-    Raises `EngineUnreachable` when an engine is away (worth a retry of the whole shard) and
-    `Stopped` at the next decided round once `stop` is set.
-    """
+    Problems are taken from `problems` as others end, so that no more wait here than are at work.
+    Several calls, in whatever threads, may share their places: give all the same `Seats`, and each
+    its `turn`; the lower one goes first. Raises `EngineUnreachable` when an engine is away (worth a retry of the whole
+    shard). Once `stop` is set no round begins, what is in flight ends (within `DRAIN_S`), and
+    `Stopped` is raised. `go_on_without_lost`: as in `cord.search.decode`."""
     watcher = watcher or Silent()
-    seats = asyncio.Semaphore(in_flight)
+    places = Seats(in_flight) if isinstance(in_flight, int) else in_flight
+    todo = iter(problems)
+    at_work: set[asyncio.Task[Decoding | Quarantined]] = set()
+    ended: asyncio.Queue[asyncio.Task[Decoding | Quarantined]] = asyncio.Queue()
 
     async def one(problem: Problem) -> Decoding | Quarantined:
         def on_round(decided: Round) -> None:
             watcher.round_decided(problem, decided)
             _check(stop)
 
-        async with seats:
+        await places.take(turn)
+        try:
             _check(stop)
             done = await _decode_or_quarantine(
-                problem, teachers, criterion, settings, seed, on_round
+                problem, teachers, criterion, settings, seed, on_round, go_on_without_lost
             )
             watcher.problem_done(problem, done)
             return done
+        finally:
+            places.leave()
 
-    tasks = [asyncio.create_task(one(problem)) for problem in problems]
+    def begin(number: int) -> None:
+        for problem in islice(todo, number):
+            task = asyncio.create_task(one(problem))
+            at_work.add(task)
+            task.add_done_callback(ended.put_nowait)
+
+    stopped = False
+    draining = asyncio.create_task(_drain(stop, at_work)) if stop is not None else None
     try:
-        results = await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
-    return (
-        tuple(r for r in results if isinstance(r, Decoding)),
-        tuple(r for r in results if isinstance(r, Quarantined)),
-    )
+        begin(2 * places.number)  # as many wait: a place that comes free keeps its turn
+        while at_work:
+            task = await ended.get()
+            at_work.remove(task)
+            try:
+                done = task.result()
+            except (Stopped, asyncio.CancelledError):
+                stopped = True  # the others' rounds still end
+                continue
+            begin(1)
+            yield done
+    finally:
+        await _break_off([*at_work, *([draining] if draining else [])])
+    if stopped:
+        raise Stopped("stopped on request")
+
+
+async def _drain(stop: threading.Event, at_work: set[asyncio.Task[Decoding | Quarantined]]) -> None:
+    """Once a stop is asked for, give the rounds in flight `DRAIN_S` to end."""
+    while not stop.is_set():  # noqa: ASYNC110, it is a thread's event
+        await asyncio.sleep(LOOK_S)
+    await asyncio.sleep(DRAIN_S)
+    for task in at_work:
+        task.cancel()
+
+
+async def _break_off(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _decode_or_quarantine(
@@ -99,10 +146,13 @@ async def _decode_or_quarantine(
     settings: SearchSettings,
     seed: int,
     on_round: Callable[[Round], None],
+    go_on_without_lost: bool,
 ) -> Decoding | Quarantined:
     begun = time.monotonic()
     try:
-        decoding = await decode(problem, teachers, criterion, settings, seed, on_round)
+        decoding = await decode(
+            problem, teachers, criterion, settings, seed, on_round, go_on_without_lost
+        )
     except (EngineUnreachable, EngineRefused):
         raise
     except EngineError as error:

@@ -9,22 +9,32 @@ from typing import Any
 import pyarrow as pa
 from prefect import task
 
+from cord.engines.seats import shared_seats
 from cord.ensemble import open_ensemble
 from cord.lake import Lake, open_lake
 from cord.lake.progress import decode_app
-from cord.lake.rows import REUSED, quarantine_rows, step_rows, to_problem, trajectory_rows
+from cord.lake.rows import (
+    REUSED,
+    cost_rows,
+    quarantine_rows,
+    step_rows,
+    to_problem,
+    trajectory_rows,
+)
 from cord.lake.run_tables import problems_of
 from cord.lake.runs import load_recipe_of
 from cord.lake.schemas import SCHEMAS
 from cord.lake.staging import DecodedShard, load_staged, stage
+from cord.ledger import Ledger
 from cord.scheduler import decode_problems
+from cord.types import Decoding, Quarantined
 from tasks.board import BOARD
 from tasks.policy import OPTIONS
 
 
 @task(name="decode", task_run_name="decode {run_id} shard {shard}", **OPTIONS)
 def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
-    """Decode a shard's problems and commit steps, trajectories and quarantine.
+    """Decode a shard's problems and commit steps, trajectories, costs and quarantine.
 
     Returns {"shard", "decoded", "quarantined", "proposed_tokens"}, all 0 when the lake had it all.
     """
@@ -36,13 +46,13 @@ def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
     decoded = load_staged(lake, run_id, shard)
     if decoded is None:
         decoded = stage(lake, run_id, shard, _decode(lake, run_id, shard))
-        best = [row for row in decoded.trajectories if row["rank"] == 0]
-        done["decoded"] = len(best)
+        done["decoded"] = sum(row["rank"] == 0 for row in decoded.trajectories)
         done["quarantined"] = len(decoded.quarantine)
-        done["proposed_tokens"] = sum(row["proposed_tokens"] for row in best)
+        done["proposed_tokens"] = sum(row["tokens"] for row in decoded.costs)
     # Trajectories last: they say that the shard is done.
     for name, rows in (
         ("steps", decoded.steps),
+        ("costs", decoded.costs),
         ("quarantine", decoded.quarantine),
         ("trajectories", decoded.trajectories),
     ):
@@ -54,21 +64,52 @@ def _decode(lake: Lake, run_id: str, shard: int) -> DecodedShard:
     recipe, folder = load_recipe_of(lake, run_id)
     rows = problems_of(lake, run_id, shard)
     ensemble = open_ensemble(recipe, Path(folder))
-    decodings, quarantined = asyncio.run(
-        decode_problems(
+    ledger = Ledger(BOARD)
+
+    async def decode() -> list[Decoding | Quarantined]:
+        ended = decode_problems(
             [to_problem(row) for row in rows],
             ensemble.teachers,
             ensemble.criterion,
             recipe.search,
             recipe.run.seed,
-            in_flight=max(1, recipe.run.in_flight // recipe.run.workers),
-            watcher=BOARD,
+            # All shards at work in this process share the run's places, the first shard first.
+            in_flight=shared_seats(f"run {run_id}", recipe.run.in_flight),
+            turn=shard,
+            watcher=ledger,
             stop=BOARD.stop,
+            go_on_without_lost=recipe.run.on_teacher_lost == "continue",
         )
-    )
+        return [done async for done in ended]
+
+    # They end in any order; the lake gets them in the order of the problems.
+    done = {_problem_id(one): one for one in asyncio.run(decode())}
+    in_order = [done[row["problem_id"]] for row in rows]
+    decodings = [one for one in in_order if isinstance(one, Decoding)]
+    quarantined = [one for one in in_order if isinstance(one, Quarantined)]
     keys = {row["problem_id"]: row["key"] for row in rows}
     return DecodedShard(
         steps=[r for d in decodings for r in step_rows(run_id, keys[d.problem.id], d)],
         trajectories=[r for d in decodings for r in trajectory_rows(run_id, keys[d.problem.id], d)],
+        costs=[
+            *(
+                row
+                for d in decodings
+                for row in cost_rows(
+                    run_id, d.problem.id, keys[d.problem.id], d.costs, d.trajectories[0]
+                )
+            ),
+            *(
+                row
+                for q in quarantined
+                for row in cost_rows(
+                    run_id, q.problem_id, keys[q.problem_id], ledger.spent_on(q.problem_id)
+                )
+            ),
+        ],
         quarantine=quarantine_rows(run_id, quarantined),
     )
+
+
+def _problem_id(done: Decoding | Quarantined) -> str:
+    return done.problem.id if isinstance(done, Decoding) else done.problem_id

@@ -1,10 +1,15 @@
 import asyncio
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import aclosing
 
 import pytest
 from doubles.scripted_engine import ScriptedEngine
 
+from cord import scheduler
 from cord.engines import Proposal, ProposalRequest
+from cord.engines.seats import Seats
 from cord.errors import EngineError, EngineUnreachable
 from cord.recipe import SearchSettings
 from cord.scheduler import Stopped, decode_problems
@@ -48,19 +53,24 @@ class Seen:
 
 
 async def run(
-    engine: ScriptedEngine, seen: Seen, in_flight: int = 3
+    engine: ScriptedEngine, seen: Seen, in_flight: int = 3, **settings: object
 ) -> tuple[list[str], list[str]]:
-    decodings, quarantined = await decode_problems(
+    """Ids of the problems that were decoded, and of those that were quarantined."""
+    ended = decode_problems(
         PROBLEMS, [Seat("a", engine, 0.6)], PredictivePerplexity(ScriptedEngine()),
-        SearchSettings(), 7, in_flight, seen, seen.stop,
+        SearchSettings.model_validate(settings), 7, in_flight, seen, seen.stop,
     )  # fmt: skip
-    return [d.problem.id for d in decodings], [q.problem_id for q in quarantined]
+    done = [one async for one in ended]
+    return (
+        sorted(one.problem.id for one in done if isinstance(one, Decoding)),
+        [one.problem_id for one in done if isinstance(one, Quarantined)],
+    )
 
 
 async def test_a_problem_that_always_fails_costs_itself_alone() -> None:
     engine, seen = Failing("question 4", EngineError("it cannot be")), Seen()
     decoded, quarantined = await run(engine, seen)
-    assert decoded == [f"p{i}" for i in range(9) if i != 4], "results keep the problems' order"
+    assert decoded == [f"p{i}" for i in range(9) if i != 4]
     assert quarantined == ["p4"]
     assert seen.done == 9
     assert engine.most <= 3
@@ -72,8 +82,154 @@ async def test_an_engine_that_is_away_fails_the_shard_so_that_it_is_tried_again(
     assert len(asyncio.all_tasks()) == 1, "nothing goes on behind the failure"
 
 
+async def test_without_a_problem_there_is_nothing_to_do() -> None:
+    criterion = PredictivePerplexity(ScriptedEngine())
+    assert [one async for one in decode_problems([], [], criterion, SearchSettings(), 7, 3)] == []
+
+
+async def test_problems_are_taken_in_only_as_others_end() -> None:
+    taken = 0
+
+    def endless() -> Iterator[Problem]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Problem(f"p{taken}", "question", "0")
+
+    ended = decode_problems(
+        endless(), [Seat("a", ScriptedEngine(jitter=True), 0.6)],
+        PredictivePerplexity(ScriptedEngine()), SearchSettings(), 7, in_flight=5,
+    )  # fmt: skip
+    got = 0
+    async with aclosing(ended):
+        async for _ in ended:
+            got += 1
+            assert taken <= got + 2 * 5
+            if got == 50:
+                break
+    assert len(asyncio.all_tasks()) == 1, "who has heard enough leaves nothing behind"
+
+
 async def test_a_run_stops_at_the_next_round_on_request() -> None:
     seen = Seen(threading.Event())
     with pytest.raises(Stopped):
         await run(ScriptedEngine(jitter=True), seen)
     assert seen.done < 9
+    assert len(asyncio.all_tasks()) == 1
+
+
+class Slow(ScriptedEngine):
+    """Never done with its first step by itself: other steps go on until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda request: f" {request.seed % 9} more\n### Step")
+        self.let_go = asyncio.Event()
+
+    async def propose(self, request: ProposalRequest) -> Proposal:
+        if request.question == "question 0":
+            await self.let_go.wait()
+        return await super().propose(request)
+
+
+async def test_once_a_stop_is_asked_for_rounds_in_flight_end_and_none_begins() -> None:
+    stop, engine = threading.Event(), Slow()
+
+    class Stops(Seen):
+        def round_decided(self, problem: Problem, decided: Round) -> None:
+            self.rounds += 1
+            if self.rounds == 10:
+                stop.set()
+                asyncio.get_running_loop().call_later(0.05, engine.let_go.set)
+            if self.rounds > 10:
+                ended.append((problem.id, decided.index))
+
+    ended: list[tuple[str, int]] = []
+    seen = Stops(stop)
+    with pytest.raises(Stopped):
+        await run(engine, seen, in_flight=3, width=1)
+    assert ended[-1] == ("p0", 0), "its first round was in flight, and was waited for"
+    assert len(ended) <= 2, "of each of the others at most the round in flight"
+    assert seen.done == 0
+
+
+async def test_a_round_that_does_not_end_holds_a_stop_up_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scheduler, "DRAIN_S", 0.05)
+    monkeypatch.setattr(scheduler, "LOOK_S", 0.01)
+    stop, stuck = threading.Event(), Slow()
+    asyncio.get_running_loop().call_later(0.05, stop.set)
+    with pytest.raises(Stopped):
+        await run(stuck, Seen(stop), in_flight=1, width=1)
+    assert len(asyncio.all_tasks()) == 1
+
+
+def test_shards_in_several_threads_share_their_places_the_first_shard_goes_first() -> None:
+    places, lock = Seats(4), threading.Lock()
+    at_work = most = 0
+    order: list[int] = []
+
+    class Counting(ScriptedEngine):
+        async def propose(self, request: ProposalRequest) -> Proposal:
+            nonlocal at_work, most
+            with lock:
+                at_work += 1
+                most = max(most, at_work)
+            try:
+                return await super().propose(request)
+            finally:
+                with lock:
+                    at_work -= 1
+
+    class Noting(Seen):
+        def __init__(self, shard: int) -> None:
+            super().__init__()
+            self.shard = shard
+
+        def problem_done(self, problem: Problem, done: Decoding | Quarantined) -> None:
+            with lock:
+                order.append(self.shard)
+
+    engine = Counting(jitter=True)
+    for _ in range(places.number):
+        asyncio.run(places.take())
+
+    async def shard(number: int) -> int:
+        ended = decode_problems(
+            PROBLEMS * 4, [Seat("a", engine, 0.6)], PredictivePerplexity(ScriptedEngine()),
+            SearchSettings(), 7, places, Noting(number), turn=number,
+        )  # fmt: skip
+        return len([one async for one in ended])
+
+    threads = [
+        threading.Thread(target=lambda number=number: asyncio.run(shard(number)))
+        for number in (0, 1)
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 60
+    while places.waiting < 2 * 2 * places.number and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for _ in range(places.number):
+        places.leave()
+    for thread in threads:
+        thread.join(120)
+    assert len(order) == 72
+    assert most <= 4
+    assert (places.taken, places.waiting) == (0, 0)
+    assert order[:30] == [0] * 30
+
+
+async def test_a_lost_teacher_is_done_without_where_the_run_says_so() -> None:
+    class Away(ScriptedEngine):
+        async def propose(self, request: ProposalRequest) -> Proposal:
+            raise EngineUnreachable("gone")
+
+    teachers = [Seat("here", ScriptedEngine(), 0.6), Seat("away", Away(), 0.6)]
+    criterion = PredictivePerplexity(ScriptedEngine())
+    ended = decode_problems(
+        PROBLEMS[:1], teachers, criterion, SearchSettings(), 7, 3, go_on_without_lost=True
+    )
+    (done,) = [one async for one in ended]
+    assert isinstance(done, Decoding)
+    assert done.missing == ("away",)
