@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cord.engines import AnswerRequest, EngineInfo, FinishReason, Proposal, ProposalRequest
 from cord.engines.prefix import own_ids
 from cord.engines.vllm_http import Answer, Patience, VllmServer
-from cord.engines.vllm_scoring import ScoringWay, read_prompt_logprobs
+from cord.engines.vllm_scoring import Scoring
 from cord.engines.vllm_tokens import Ids, VllmTokenizer
-from cord.errors import ContextTooLong, EngineError, EngineUnreachable
-from cord.prompts import ANSWER_PROBE, INSTRUCTIONS
+from cord.errors import ContextTooLong, EngineError, EngineRefused, EngineUnreachable
+from cord.prompts import INSTRUCTIONS
 from cord.types import Step
 
 _NEUTRAL = {
@@ -46,7 +46,8 @@ class VllmEngine:
     """An `Engine` over a vLLM server (0.20 or newer). Safe from several loops and threads.
 
     `api_key_env` names the environment variable that holds the server's key. The key is read for
-    each request and kept nowhere."""
+    each request and kept nowhere. `identity` is what names the model, where the caller knows
+    better than the server's listing."""
 
     def __init__(
         self,
@@ -56,10 +57,12 @@ class VllmEngine:
         instructions: str = INSTRUCTIONS,
         patience: Patience | None = None,
         connections: int = 256,
+        identity: str = "",
     ) -> None:
         self._server = VllmServer(url, model, api_key_env, patience or Patience(), connections)
         self._tokenizer = VllmTokenizer(self._server, instructions)
-        self._score: ScoringWay = read_prompt_logprobs
+        self._score = Scoring(self._server, self._tokenizer)
+        self._identity = identity
         self._served: _Served | None = None
         self._info: EngineInfo | None = None
 
@@ -76,9 +79,10 @@ class VllmEngine:
                 context=served.context,
                 engine=f"vllm {served.version}",
                 reproducible=False,  # nobody has shown that this server's batches do not matter
-                scores=await self._can_score(),
+                scores=bool(way := await self._way_to_score()),
+                scoring=way,
             )
-        return self._info
+        return replace(self._info, scoring=self._score.name)
 
     async def propose(self, request: ProposalRequest) -> Proposal:
         """Sample one continuation. Where the context leaves less room than `max_tokens`, the
@@ -128,7 +132,7 @@ class VllmEngine:
         if not answers or not all(answers):
             raise EngineError("an empty answer cannot be scored; give each problem an answer")
         self._room(context + max(answers, key=len), served)
-        return await self._score(self._server, context, answers)
+        return await self._score(context, answers)
 
     async def prompt_tokens(self, question: str) -> int:
         """How many tokens the prompt of this question takes (chat template included)."""
@@ -147,23 +151,23 @@ class VllmEngine:
             if not isinstance(context, int):
                 raise self._server.error("does not say its context length; is it a vLLM server?")
             root = entry.get("root")
+            listed_as = f"vllm:{name}" + (f"@{root}" if root and root != name else "")
             self._served = _Served(
-                identity=f"vllm:{name}" + (f"@{root}" if root and root != name else ""),
+                identity=self._identity or listed_as,
                 context=context,
                 version=str((await self._server.get("/version", patience_s)).get("version", "?")),
             )
         return self._served
 
-    async def _can_score(self) -> bool:
-        context = await self._tokenizer.prompt_ids("1+1=")  # fails without a chat template
-        context += await self._tokenizer.ids(ANSWER_PROBE)
+    async def _way_to_score(self) -> str:
+        """The way its log-probabilities are read, "" where it gives none."""
+        await self._tokenizer.prompt_ids("1+1=")  # fails without a chat template
         try:
-            await self._score(self._server, context, [await self._tokenizer.ids("2")])
-        except EngineUnreachable:
+            return await self._score.way()
+        except (EngineRefused, EngineUnreachable):
             raise
         except EngineError:
-            return False
-        return True
+            return ""
 
     async def _prefix(self, question: str, steps: tuple[Step, ...], served: _Served) -> Ids:
         """The chat and the steps in this model's ids."""

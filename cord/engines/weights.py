@@ -1,12 +1,10 @@
-"""Model folders: finding them, naming what is in them, loading it safely."""
+"""Model folders: finding them, loading what is in them safely."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from hashlib import file_digest, sha256
 from importlib.resources import files
 from math import prod
 from pathlib import Path
@@ -17,14 +15,11 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as progress
 
+from cord.engines.model_identity import identity_of as identity_of
 from cord.errors import EngineError
 
 SHIPPED = "cord:"
 """Prefix of the names of the models that cord ships."""
-
-_IDENTIFYING = ("*.safetensors", "*.safetensors.index.json", "config.json",
-                "generation_config.json", "tokenizer*", "special_tokens_map.json",
-                "added_tokens.json", "vocab.*", "merges.txt", "chat_template*")  # fmt: skip
 
 
 def shipped_models() -> dict[str, Path]:
@@ -59,23 +54,6 @@ def model_folder(model: str) -> Path:
     if not is_model(folder):
         raise EngineError(f"no config.json in {model}; it is not a Hugging Face model folder")
     return folder
-
-
-def identity_of(folder: Path) -> str:
-    """64 hexadecimal digits over names and bytes of weights, configuration and tokenizer."""
-    found = {path for pattern in _IDENTIFYING for path in folder.glob(pattern) if path.is_file()}
-    whole = sha256()
-    for path in sorted(found, key=lambda path: path.name):
-        status = path.stat()
-        digest = _file_hash(path.resolve(), status.st_size, status.st_mtime_ns)
-        whole.update(f"{path.name} {digest}\n".encode())
-    return whole.hexdigest()
-
-
-@lru_cache(4096)
-def _file_hash(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def read_config(folder: Path) -> PretrainedConfig:
