@@ -34,6 +34,8 @@ class Judged:
     finished: bool
     outcome: Outcome
     reason: str
+    missing: tuple[str, ...] = ()
+    """Teachers that could not be reached in some round of its search."""
 
     def messages(self) -> list[dict[str, str]]:
         """The conversation a student is trained on."""
@@ -98,6 +100,7 @@ def record_rows(records: Sequence[Judged]) -> list[dict[str, object]]:
             "run_id": r.run_id,
             "key": r.key,
             "rank": r.rank,
+            "missing": list(r.missing),
             "outcome": r.outcome,
         }
         for r in records

@@ -55,6 +55,7 @@ def _of_records(rows: pa.RecordBatch) -> dict[str, Numbers]:
         "steps": steps,
         "score": np.where(np.isfinite(score), score, np.nan),
         "teachers": teachers,
+        "missing": numbers(pc.list_value_length(rows["missing"])),
         "teachers_beyond_steps": teachers - steps,
         "teachers_named": _all_named(rows["teachers"]),
         "verified_correct": (numbers(pc.equal(rows["outcome"], pa.scalar("correct"))) == 1) * 1.0,

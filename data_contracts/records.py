@@ -30,6 +30,7 @@ RECORD_SCHEMA = pa.schema(
         ("run_id", pa.string()),
         ("key", pa.string()),
         ("rank", pa.int32()),
+        ("missing", pa.list_(pa.string())),  # teachers that could not be reached
         ("outcome", pa.string()),  # the verdict; dropped at publication
     ]
 )
@@ -122,6 +123,7 @@ def record_expectations(bounds: RecordBounds) -> tuple[Expectation, ...]:
         ),
         given("teachers", "every record lists its teachers", gap),
         every("teachers_named", "teachers", "no teacher's name is missing or blank", gap),
+        given("missing", "every record says which teachers were missing, if any", gap),
         between(
             "teacher_for_each_step",
             "teachers",

@@ -22,8 +22,9 @@ from cord.lake.tables import Tables
 
 __all__ = ["FORMAT", "Lake", "open_lake"]
 
-FORMAT = 1
-"""Version of the layout above. Another one is refused, not guessed at."""
+FORMAT = 2
+"""Version of the layout above and of the tables' columns. Another one is refused, not guessed at.
+2: what proposals cost, and who was missing."""
 
 _MARKER = "lake.json"
 

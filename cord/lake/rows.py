@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cord.types import Decoding, Problem, Quarantined, Verdict
+from cord.types import Cost, Decoding, Problem, Quarantined, Trajectory, Verdict
 
 Row = dict[str, Any]
 REUSED = -1
@@ -67,6 +67,9 @@ def step_rows(run_id: str, key: str, decoding: Decoding) -> list[Row]:
             "kept": candidate.kept,
             "finished": candidate.finished,
             "complete": candidate.step.complete,
+            "prompt_tokens": candidate.cost.prompt_tokens,
+            "cached_tokens": candidate.cost.cached_tokens,
+            "seconds": candidate.cost.seconds,
         }
         for round_ in decoding.rounds
         for place, candidate in enumerate(round_.candidates)
@@ -90,8 +93,41 @@ def trajectory_rows(run_id: str, key: str, decoding: Decoding) -> list[Row]:
             "answer": trajectory.answer,
             "teachers": [step.teacher for step in trajectory.steps],
             "proposed_tokens": decoding.proposed_tokens,
+            "missing": list(decoding.missing),
         }
         for rank, trajectory in enumerate(decoding.trajectories)
+    ]
+
+
+def cost_rows(
+    run_id: str,
+    problem_id: str,
+    key: str,
+    costs: Mapping[str, Cost],
+    best: Trajectory | None = None,
+) -> list[Row]:
+    """What each teacher's proposals for a problem cost; without `best` all of it was thrown away.
+
+    A step that several teachers wrote is kept as its first author's: what the others paid for the
+    same text was thrown away."""
+    kept = dict.fromkeys(costs, 0)
+    for step in best.steps if best is not None else ():
+        kept[step.teacher] += step.tokens
+    return [
+        {
+            "run_id": run_id,
+            "problem_id": problem_id,
+            "key": key,
+            "teacher": teacher,
+            "proposals": cost.proposals,
+            "tokens": cost.tokens,
+            "kept_tokens": kept[teacher],
+            "thrown_away_tokens": cost.tokens - kept[teacher],
+            "prompt_tokens": cost.prompt_tokens,
+            "cached_tokens": cost.cached_tokens,
+            "seconds": cost.seconds,
+        }
+        for teacher, cost in costs.items()
     ]
 
 

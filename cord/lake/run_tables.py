@@ -29,6 +29,22 @@ def decoded_sql(run_id: str, shard: int | None = None) -> str:
     """
 
 
+def spent_sql(run_id: str) -> str:
+    """A SELECT of what the search of a run's problems cost, by problem and teacher: rows of
+    `costs`, with `earlier`: paid by the run whose trajectories this one uses.
+
+    Problems that could not be decoded are among them; what an earlier run spent on these in vain
+    is its own."""
+    return f"""
+        select c.*, c.run_id <> p.run_id as earlier
+        from problems p join costs c on c.key = p.key and c.problem_id = p.problem_id
+        left join (
+            select key, min(run_id) as run_id from trajectories group by key
+        ) t on t.key = p.key
+        where p.run_id = '{check_run_id(run_id)}' and c.run_id = coalesce(t.run_id, p.run_id)
+    """
+
+
 def planned_shards(lake: Lake, run_id: str) -> dict[int, int]:
     """Shard number to its number of problems; empty before the run is planned."""
     rows = query(
@@ -98,4 +114,5 @@ def judged(trajectory: Row, verdict: Row) -> Judged:
         finished=trajectory["finished"],
         outcome=verdict["outcome"],
         reason=verdict["reason"],
+        missing=tuple(trajectory["missing"]),
     )

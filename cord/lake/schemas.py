@@ -51,6 +51,9 @@ STEPS: Final = columns(
         "kept": pa.bool_(),
         "finished": pa.bool_(),
         "complete": pa.bool_(),  # false: cut at the token cap
+        "prompt_tokens": pa.int32(),  # read in front of it
+        "cached_tokens": pa.int32(),  # of these, out of a prefix cache; null where not known
+        "seconds": pa.float64(),  # from asking to the answer, waiting for a seat not counted
     }
 )
 
@@ -69,6 +72,23 @@ TRAJECTORIES: Final = columns(
         "answer": pa.string(),  # null where not finished
         "teachers": _TEXTS,  # the author of each step, in order
         "proposed_tokens": pa.int32(),  # sampled for the whole problem, thrown away included
+        "missing": _TEXTS,  # teachers that could not be reached in some round
+    }
+)
+
+COSTS: Final = columns(
+    {
+        "run_id": pa.string(),
+        "problem_id": pa.string(),
+        "key": pa.string(),
+        "teacher": pa.string(),
+        "proposals": pa.int32(),  # rejected and merged ones included
+        "tokens": pa.int64(),  # sampled
+        "kept_tokens": pa.int64(),  # of its steps on the best trajectory
+        "thrown_away_tokens": pa.int64(),  # tokens = kept + thrown away
+        "prompt_tokens": pa.int64(),  # read in front of the proposals, out of a cache or not
+        "cached_tokens": pa.int64(),  # of these, out of a prefix cache; null where not known
+        "seconds": pa.float64(),  # of all its requests together, many of them at once
     }
 )
 
@@ -109,6 +129,7 @@ RECORDS: Final = columns(
         "run_id": pa.string(),
         "key": pa.string(),
         "rank": pa.int32(),
+        "missing": _TEXTS,  # teachers that could not be reached in some round of its search
     }
 )
 
@@ -116,13 +137,14 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
     "problems": PROBLEMS,
     "steps": STEPS,
     "trajectories": TRAJECTORIES,
+    "costs": COSTS,
     "verdicts": VERDICTS,
     "quarantine": QUARANTINE,
     "records": RECORDS,
 }
 """Columns of every table and of a data set's records, by the name of their view."""
 
-TABLES: Final = ("problems", "steps", "trajectories", "verdicts", "quarantine")
+TABLES: Final = ("problems", "steps", "trajectories", "costs", "verdicts", "quarantine")
 """The tables that every run appends to."""
 
 

@@ -25,6 +25,7 @@ class DecodedShard:
 
     steps: list[Row]
     trajectories: list[Row]
+    costs: list[Row]
     quarantine: list[Row]
 
 
@@ -54,6 +55,7 @@ def stage(lake: Lake, run_id: str, shard: int, decoded: DecodedShard) -> Decoded
         {
             "steps": decoded.steps,
             "trajectories": decoded.trajectories,
+            "costs": decoded.costs,
             "quarantine": decoded.quarantine,
         },
         ensure_ascii=False,

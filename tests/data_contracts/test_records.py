@@ -41,6 +41,7 @@ def record(number: int, **changes: Any) -> dict[str, Any]:
         "run_id": "run-1",
         "key": "a1b2",
         "rank": 0,
+        "missing": [],
         "outcome": "correct",
     } | changes
 
@@ -111,6 +112,7 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("tokens_in_range", record(1, tokens=0)),
     ("tokens_in_range", record(1, tokens=101)),
     ("teachers_given", record(1, teachers=None)),
+    ("missing_given", record(1, missing=None)),
     ("teachers_named", record(1, teachers=["add", None])),
     ("teachers_named", record(1, teachers=[" ", "add"])),
     ("teacher_for_each_step", record(1, teachers=["add"])),

@@ -54,6 +54,7 @@ FILLINGS: dict[str, dict[str, Any]] = {
     "problems": {"question": "1+1?", "answer": "2", "alternatives": ["two"], "source": "p:1"},
     "steps": {"teacher": "a", "authors": ["a"], "text": "### Step 1. ü", "tokens": 5},
     "trajectories": {"finished": True, "answer": "2", "text": "### Step 1.", "teachers": ["a"]},
+    "costs": {"teacher": "a", "proposals": 1, "tokens": 5, "kept_tokens": 5, "prompt_tokens": 9},
     "verdicts": {"outcome": "correct", "method": "exact", "reason": "2 = 2", "answer": "2"},
     "quarantine": {"stage": "read", "reason": "torn", "content": "{"},
     "records": {
@@ -64,6 +65,7 @@ FILLINGS: dict[str, dict[str, Any]] = {
         "steps": 1,
         "tokens": 5,
         "score": 0.5,
+        "missing": [],
     },
 }
 

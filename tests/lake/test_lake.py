@@ -42,7 +42,7 @@ def test_a_place_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
 
 def test_a_lake_of_another_version_says_which(tmp_path: Path) -> None:
     (tmp_path / "lake.json").write_text(json.dumps({"format": 7, "made_by": "cord 9.0"}))
-    with pytest.raises(LakeError, match=r"format 7.*reads format 1; use the cord.*\(cord 9.0\)"):
+    with pytest.raises(LakeError, match=r"format 7.*reads format 2; use the cord.*\(cord 9.0\)"):
         open_lake(str(tmp_path), create=True)
 
 

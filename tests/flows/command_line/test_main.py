@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import flows.command_line
+from cord.lake import FORMAT
 
 CORD = Path(sys.executable).parent / "cord"
 
@@ -39,7 +40,7 @@ def test_a_failure_is_one_json_document(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "lake.json").write_text('{"format": 1}')
+    (tmp_path / "lake.json").write_text(json.dumps({"format": FORMAT}))
     filled = [word.replace("LAKE", str(tmp_path)) for word in arguments]
     assert call(monkeypatch, *filled, "--json") == code
     told = json.loads(capsys.readouterr().out)
@@ -55,7 +56,7 @@ def test_help_is_no_failure(
 
 @pytest.mark.parametrize("form", ["csv", "json", "table"])
 def test_a_reader_that_has_enough_ends_it_in_peace(form: str, tmp_path: Path) -> None:
-    (tmp_path / "lake.json").write_text('{"format": 1}')
+    (tmp_path / "lake.json").write_text(json.dumps({"format": FORMAT}))
     sql = "select range, repeat('x', 500) t from range(20000)"
     process = subprocess.Popen(
         [CORD, "query", sql, "--format", form, "--lake", str(tmp_path)],
