@@ -1,71 +1,142 @@
-"""Ways to read log p(answer | context) from a vLLM server; each is one function of the same shape.
+"""How one vLLM server is best asked for log p(answer | context): found by trying.
 
-The plain way asks for the log-probabilities of a whole prompt (`prompt_logprobs=0`: of the prompt's
-own tokens only) and keeps the answer's. It is exact and every vLLM has it, but the server then
-reads the context anew for each candidate, cache or not. Faster ways may stand beside it here; which
-one an engine uses is decided once, by a probe.
+What a server can do depends on its version and its flags, and nothing it says of itself can be
+relied on. So the ways (`cord.engines.scoring_ways`) are tried, the fastest first, on a short real
+prompt with an answer of several tokens that no model would give, and the first whose values agree
+with the plain way's is used from then on. A server that answers with processed log-probabilities
+(all of a forced token's probability is then its own) or that ignores what it does not know is so
+found out.
+
+Every answer is checked again: a server that was started anew without the processor decodes other
+tokens than those asked for. It is then probed once more, and the request repeated in a way that
+works. No number of a wrong token is ever used.
 """
 
 from __future__ import annotations
 
-import math
+import asyncio
+import logging
+import threading
 from collections.abc import Sequence
-from typing import Protocol
+from concurrent.futures import Future
+from dataclasses import dataclass
 
+from cord.engines.scoring_ways import PLAIN, WAYS, WayLost
 from cord.engines.vllm_http import VllmServer
-from cord.engines.vllm_tokens import Ids
-from cord.errors import UnusableAnswer
+from cord.engines.vllm_tokens import Ids, VllmTokenizer
+from cord.errors import EngineError, EngineRefused, EngineUnreachable
+from cord.prompts import ANSWER_PROBE
 
-_CLAMPED = -9999.0  # what vLLM writes for minus infinity
+_log = logging.getLogger(__name__)
+
+_QUESTION = "1+1="
+_ANSWERS = ("71942603", "850")
+"""Several tokens in any vocabulary, and improbable: their log-probabilities are far from 0."""
+_SLACK, _SHARE = 0.2, 0.05
+"""Mean difference from the plain way, in nats and as a share of the values' mean: what a bf16
+server may differ between reading a token in a prompt and decoding it. Processed log-probabilities
+differ by the values themselves."""
 
 
-class ScoringWay(Protocol):
-    """Natural-log probabilities of each answer's ids behind `context`: one value per id."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Choice:
+    """The outcome of one probe; another probe's is another object."""
 
-    async def __call__(
-        self, server: VllmServer, context: Ids, answers: Sequence[Ids]
-    ) -> list[tuple[float, ...]]:
-        """Raises `UnusableAnswer` where the server gives no usable value."""
-        ...
+    name: str
 
 
-async def read_prompt_logprobs(
-    server: VllmServer, context: Ids, answers: Sequence[Ids]
-) -> list[tuple[float, ...]]:
-    """The plain way: one request, one prompt for each answer, log-probabilities of all of it."""
-    body = {
-        "prompt": [context + answer for answer in answers],
-        "prompt_logprobs": 0,
-        "max_tokens": 1,
-        "temperature": 0,
-    }
-    choices = (await server.post("/v1/completions", body)).get("choices")
-    if not isinstance(choices, list) or len(choices) != len(answers):
-        raise _unusable(server, f"gave no log-probabilities for {len(answers)} answers")
-    by_index = {choice.get("index"): choice for choice in choices if isinstance(choice, dict)}
-    return [
-        _answer_values(server, by_index.get(index, {}).get("prompt_logprobs"), context, answer)
-        for index, answer in enumerate(answers)
+class _Abandoned(Exception):
+    """Whoever probed was cancelled."""
+
+
+class Scoring:
+    """Reads log-probabilities of one server in the best way it has. Safe from several event loops
+    and threads: they share one probe."""
+
+    def __init__(self, server: VllmServer, tokenizer: VllmTokenizer) -> None:
+        self._server = server
+        self._tokenizer = tokenizer
+        self._probe: Future[_Choice] | None = None
+        self._failed: set[str] = set()  # ways that passed a probe and then failed, twice
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The way in use, as `way` gives it; "" where none was found (yet)."""
+        with self._lock:
+            probe = self._probe
+        return probe.result().name if probe is not None and probe.done() else ""
+
+    async def way(self) -> str:
+        """The name of the way in use, as `WAYS` has it. Raises `EngineError` where there is none:
+        the server cannot score."""
+        return (await self._chosen()).name
+
+    async def __call__(self, context: Ids, answers: Sequence[Ids]) -> list[tuple[float, ...]]:
+        """Natural-log probabilities of each answer's ids behind `context`. Raises `EngineError`."""
+        choice, lost = await self._chosen(), set[str]()
+        while True:
+            try:
+                return await WAYS[choice.name](self._server, context, answers)
+            except WayLost as error:
+                if choice.name in lost:
+                    self._failed.add(choice.name)
+                lost.add(choice.name)
+                before, choice = choice, await self._chosen(choice)
+                _log.warning("%s; scoring was by %s, is by %s", error, before.name, choice.name)
+
+    async def _chosen(self, lost: _Choice | None = None) -> _Choice:
+        """The choice in force; probes where there is none, or where it is `lost`."""
+        while True:
+            with self._lock:
+                probe = self._probe
+                if mine := probe is None or (probe.done() and probe.result() is lost):
+                    probe = self._probe = Future()
+                    probe.set_running_or_notify_cancel()  # those who wait cannot cancel it
+            assert probe is not None
+            if mine:
+                return await self._settle(probe)
+            try:
+                return await asyncio.wrap_future(probe)
+            except _Abandoned:
+                continue
+
+    async def _settle(self, probe: Future[_Choice]) -> _Choice:
+        try:
+            choice = _Choice(await self._first_that_works())
+        except BaseException as error:
+            with self._lock:
+                self._probe = None  # the next who asks tries again
+            probe.set_exception(error if isinstance(error, EngineError) else _Abandoned())
+            raise
+        probe.set_result(choice)
+        return choice
+
+    async def _first_that_works(self) -> str:
+        context = await self._tokenizer.prompt_ids(_QUESTION)  # fails without a chat template
+        context += await self._tokenizer.ids(ANSWER_PROBE)
+        answers = [await self._tokenizer.ids(answer) for answer in _ANSWERS]
+        reference = await WAYS[PLAIN](self._server, context, answers)
+        for name, way in WAYS.items():
+            if name == PLAIN or name in self._failed:
+                continue
+            try:
+                if _agree(await way(self._server, context, answers), reference):
+                    return name
+            except (EngineRefused, EngineUnreachable):
+                raise
+            except EngineError:
+                continue
+        return PLAIN
+
+
+def _agree(values: Sequence[tuple[float, ...]], reference: Sequence[tuple[float, ...]]) -> bool:
+    """They are the same log-probabilities but for rounding."""
+    pairs = [
+        (value, expected)
+        for ours, theirs in zip(values, reference, strict=True)
+        for value, expected in zip(ours, theirs, strict=True)
     ]
-
-
-def _answer_values(
-    server: VllmServer, positions: object, context: Ids, answer: Ids
-) -> tuple[float, ...]:
-    """The answer's values out of `positions`: for each prompt token {id: {logprob, ...}}."""
-    if not isinstance(positions, list) or len(positions) != len(context) + len(answer):
-        raise _unusable(server, "gave no log-probabilities of the prompt")
-    values = []
-    for token_id, position in zip(answer, positions[len(context) :], strict=True):
-        entry = position.get(str(token_id)) if isinstance(position, dict) else None
-        value = entry.get("logprob") if isinstance(entry, dict) else None
-        if not isinstance(value, int | float) or not math.isfinite(value) or value <= _CLAMPED:
-            raise _unusable(server, f"gave {value} as the log-probability of token {token_id}")
-        values.append(min(0.0, float(value)))
-    return tuple(values)
-
-
-def _unusable(server: VllmServer, what: str) -> UnusableAnswer:
-    return server.unusable(
-        f"{what}, so it cannot score; use another meta-prover, or start vLLM in another --dtype"
-    )
+    difference = sum(abs(value - expected) for value, expected in pairs) / len(pairs)
+    size = sum(abs(expected) for _, expected in pairs) / len(pairs)
+    return difference <= _SLACK + _SHARE * size
