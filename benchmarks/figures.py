@@ -22,6 +22,11 @@ def at_least(name: str, value: float, goal: float, unit: str) -> Figure:
     return Figure(name, round(value, 6), goal, unit, value >= goal)
 
 
+def at_most(name: str, value: float, goal: float, unit: str) -> Figure:
+    """A figure that must not be larger than its goal."""
+    return Figure(name, round(value, 6), goal, unit, value <= goal)
+
+
 def report(figures: list[Figure], as_json: bool) -> None:
     """Print each figure; with `as_json` the last line is the JSON document."""
     for figure in figures:

@@ -26,6 +26,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cord.engines import forced_decoding_flags
+
 VENV = Path(__file__).parents[1] / ".venv-vllm"
 START_DEADLINE_S = 400  # 30 to 60 s are usual, but the machine may be full
 STOP_DEADLINE_S = 20
@@ -40,6 +42,7 @@ FLAGS = (
     *("--max-num-batched-tokens", str(2 * CONTEXT), "--max-num-seqs", "64"),
     *("--no-enable-chunked-prefill", "--enforce-eager"),
     *("--disable-log-stats", "--disable-uvicorn-access-log"),
+    *forced_decoding_flags.FLAGS,  # as cord starts its own, so that scoring uses the cache
 )
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
@@ -86,7 +89,7 @@ class VllmProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", LAUNCH, vllm, *serve, *listen, *FLAGS],
-                env=os.environ | ENVIRONMENT,
+                env=forced_decoding_flags.environment(self.log.parent / "importable") | ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
