@@ -33,7 +33,7 @@ from typing import Any, Protocol
 from cord.engines.forced_decoding_flags import FORCED_IDS
 from cord.engines.vllm_http import Answer, VllmServer
 from cord.engines.vllm_tokens import Ids
-from cord.errors import ContextTooLong, EngineError, EngineRefused, EngineUnreachable
+from cord.errors import ContextTooLong, EngineError, EngineUnreachable, UnusableAnswer
 
 _CLAMPED = -9999.0  # what vLLM writes for minus infinity
 _ROUNDING = 1e-3  # a certain token's log-probability may come out above 0 by as much
@@ -158,10 +158,10 @@ WAYS: dict[str, ScoringWay] = {
 
 
 async def _ask(server: VllmServer, path: str, body: Answer) -> Answer:
-    """Post; a refusal of this very form of request is a `WayLost`."""
+    """Post; a refusal is a `WayLost` (a wrong key would be refused in every way, and is then)."""
     try:
         return await server.post(path, body)
-    except (ContextTooLong, EngineRefused, EngineUnreachable):
+    except (ContextTooLong, EngineUnreachable, UnusableAnswer):
         raise
     except EngineError as error:
         raise WayLost(str(error)) from error
@@ -222,7 +222,7 @@ def _other_tokens(server: VllmServer) -> WayLost:
     return WayLost(str(server.error("decoded other tokens than those it was told to")))
 
 
-def _unusable(server: VllmServer, what: str) -> EngineError:
+def _unusable(server: VllmServer, what: str) -> UnusableAnswer:
     return server.unusable(
         f"{what}, so it cannot score; use another meta-prover, or start vLLM in another --dtype"
     )

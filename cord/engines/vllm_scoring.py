@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from cord.engines.scoring_ways import PLAIN, WAYS, WayLost
 from cord.engines.vllm_http import VllmServer
 from cord.engines.vllm_tokens import Ids, VllmTokenizer
-from cord.errors import EngineError, EngineRefused, EngineUnreachable
+from cord.errors import EngineError, EngineUnreachable
 from cord.prompts import ANSWER_PROBE
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ _SLACK, _SHARE = 0.2, 0.05
 """Mean difference from the plain way, in nats and as a share of the values' mean: what a bf16
 server may differ between reading a token in a prompt and decoding it. Processed log-probabilities
 differ by the values themselves."""
+_FAILURES = 3
+"""Requests that a way fails at, though it passes its probe, before it is given up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +60,7 @@ class Scoring:
         self._server = server
         self._tokenizer = tokenizer
         self._probe: Future[_Choice] | None = None
-        self._failed: set[str] = set()  # ways that passed a probe and then failed, twice
+        self._failures = Counter[str]()  # of ways that pass their probe
         self._lock = threading.Lock()
 
     @property
@@ -74,16 +77,17 @@ class Scoring:
 
     async def __call__(self, context: Ids, answers: Sequence[Ids]) -> list[tuple[float, ...]]:
         """Natural-log probabilities of each answer's ids behind `context`. Raises `EngineError`."""
-        choice, lost = await self._chosen(), set[str]()
-        while True:
+        choice, tried = await self._chosen(), list[str]()
+        while tried.count(choice.name) < 2:
             try:
                 return await WAYS[choice.name](self._server, context, answers)
             except WayLost as error:
-                if choice.name in lost:
-                    self._failed.add(choice.name)
-                lost.add(choice.name)
-                before, choice = choice, await self._chosen(choice)
-                _log.warning("%s; scoring was by %s, is by %s", error, before.name, choice.name)
+                tried.append(choice.name)
+                choice = await self._chosen(choice)
+                _log.warning("%s; scoring was by %s, is by %s", error, tried[-1], choice.name)
+        with self._lock:
+            self._failures[choice.name] += 1
+        return await WAYS[PLAIN](self._server, context, answers)
 
     async def _chosen(self, lost: _Choice | None = None) -> _Choice:
         """The choice in force; probes where there is none, or where it is `lost`."""
@@ -118,12 +122,12 @@ class Scoring:
         answers = [await self._tokenizer.ids(answer) for answer in _ANSWERS]
         reference = await WAYS[PLAIN](self._server, context, answers)
         for name, way in WAYS.items():
-            if name == PLAIN or name in self._failed:
+            if name == PLAIN or self._failures[name] >= _FAILURES:
                 continue
             try:
                 if _agree(await way(self._server, context, answers), reference):
                     return name
-            except (EngineRefused, EngineUnreachable):
+            except EngineUnreachable:
                 raise
             except EngineError:
                 continue
