@@ -91,23 +91,25 @@ class VllmEngine:
         opening_ids = await self._tokenizer.ids(request.opening)
         prompt = await self._prefix(request.question, request.steps, served) + opening_ids
         room = self._room(prompt, served)
+        body = {
+            **_NEUTRAL,
+            "prompt": prompt,
+            "max_tokens": min(request.max_tokens, room),
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": request.seed,
+            "stop": request.stop,
+            "return_token_ids": True,
+            "skip_special_tokens": False,  # or the text would not be what the ids spell
+        }
+
+        async def ask() -> tuple[Answer, str, Ids, FinishReason, str | None]:
+            answer = await self._server.post("/v1/completions", body)
+            return answer, *self._choice(answer)
+
         begun = time.monotonic()
-        answer = await self._server.post(
-            "/v1/completions",
-            {
-                **_NEUTRAL,
-                "prompt": prompt,
-                "max_tokens": min(request.max_tokens, room),
-                "temperature": request.temperature,
-                "top_p": request.top_p,
-                "seed": request.seed,
-                "stop": request.stop,
-                "return_token_ids": True,
-                "skip_special_tokens": False,  # or the text would not be what the ids spell
-            },
-        )
+        answer, text, sampled, finish, stop = await self._server.insist(ask)
         seconds = time.monotonic() - begun
-        text, sampled, finish, stop = self._choice(answer)
         body_ids = sampled[:-1] if finish == "end" else sampled
         text, spelt = await self._tokenizer.written(request.opening, text, body_ids, stop)
         return Proposal(
@@ -132,7 +134,7 @@ class VllmEngine:
         if not answers or not all(answers):
             raise EngineError("an empty answer cannot be scored; give each problem an answer")
         self._room(context + max(answers, key=len), served)
-        return await self._score(context, answers)
+        return await self._server.insist(lambda: self._score(context, answers))
 
     async def prompt_tokens(self, question: str) -> int:
         """How many tokens the prompt of this question takes (chat template included)."""
@@ -163,7 +165,7 @@ class VllmEngine:
         """The way its log-probabilities are read, "" where it gives none."""
         await self._tokenizer.prompt_ids("1+1=")  # fails without a chat template
         try:
-            return await self._score.way()
+            return await self._server.insist(self._score.way)
         except (EngineRefused, EngineUnreachable):
             raise
         except EngineError:
@@ -193,11 +195,14 @@ class VllmEngine:
             (choice,) = answer["choices"]
             text, ids = choice["text"], choice["token_ids"]
             reason, stop = choice["finish_reason"], choice.get("stop_reason")
-            if not isinstance(text, str) or reason not in ("stop", "length"):
+            text.encode()  # half a surrogate pair is no text
+            if not isinstance(ids, list) or reason not in ("stop", "length"):
                 raise TypeError
-            sampled = tuple(int(token_id) for token_id in ids)
-        except (KeyError, TypeError, ValueError):
-            raise self._server.error(
+            if not all(type(token_id) is int and token_id >= 0 for token_id in ids):
+                raise TypeError
+            sampled = tuple(ids)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise self._server.unusable(
                 "answered without text, token ids or a reason to finish; cord needs vLLM 0.20 or "
                 "newer"
             ) from None
