@@ -8,6 +8,7 @@ of its own (`cord.thinking`) they are translated on the way.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
@@ -35,7 +36,9 @@ REMEMBERED = 1 << 16
 THINKING_ON: Any = {"enable_thinking": True, "thinking": True}
 """Hybrid models' templates think where these say so; others do not look at them."""
 
-_THINKING_TAGS = re.compile(f"({re.escape(THINK_OPEN)}|{re.escape(THINK_CLOSE)})")
+THINKING_TAGS = (THINK_OPEN, THINK_CLOSE)
+_THINKING_TAGS = re.compile(f"({'|'.join(map(re.escape, THINKING_TAGS))})")
+_MARKER = re.compile(r"<[^<>\s]+>")
 
 
 class ChatTokenizer:
@@ -52,14 +55,14 @@ class ChatTokenizer:
         # Two private copies: transformers' own wrapper changes its backend on the fly, which two
         # threads must not do at once.
         self.backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        self._literal = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        self._literal = Tokenizer.from_str(_named_special(tokenizer.backend_tokenizer.to_str()))
         for backend in (self.backend, self._literal):
             backend.no_truncation()
             backend.no_padding()
         self._literal.encode_special_tokens = True  # spell special tokens out as plain text
-        added = self.backend.get_added_tokens_decoder()
+        added = self._literal.get_added_tokens_decoder()
         self._special = {token.content: number for number, token in added.items() if token.special}
-        self._tags = {tag: self._special.get(tag) for tag in (THINK_OPEN, THINK_CLOSE)}
+        self._tags = {tag: self._special.get(tag) for tag in THINKING_TAGS}
         self._wordless = not knows_words(instructions, len(_encode(self.backend, instructions)))
         self.prompt_ids = lru_cache(4096)(self._prompt_ids)
         self.text_ids = lru_cache(REMEMBERED)(self._text_ids)
@@ -184,6 +187,16 @@ class ChatTokenizer:
     def spell(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens spelled out."""
         return str(self.backend.decode(list(ids), skip_special_tokens=False))
+
+
+def _named_special(tokenizer: str) -> str:
+    """A tokenizer's JSON, in which every marker in angle brackets is a special token: some models
+    (DeepSeek-R1-Distill's `<｜User｜>`) have theirs among the plain added ones."""
+    content = json.loads(tokenizer)
+    for token in content.get("added_tokens", []):
+        if _MARKER.fullmatch(token["content"]) and token["content"] not in THINKING_TAGS:
+            token["special"] = True
+    return json.dumps(content)
 
 
 def _encode(backend: Tokenizer, text: str) -> tuple[int, ...]:

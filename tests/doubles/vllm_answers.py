@@ -67,6 +67,10 @@ def cut_short(handler: _Handler) -> None:
     handler.close_connection = True
 
 
+class Refused(Exception):
+    """What `answer` raises where a healthy server refuses: (status, message)."""
+
+
 class VllmAnswers:
     """The server. `faults` and `completions` are used up one by one, in order."""
 
@@ -158,6 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answers.faults.popleft()(self)
         try:
             answer = self.answers.answer(self.path, body)
+        except Refused as refused:
+            return status(*refused.args)(self)
         except KeyError:
             return self.reply(404, b'{"detail":"Not Found"}', {})
         return self.reply(200, json.dumps(answer).encode(), {})
