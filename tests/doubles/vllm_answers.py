@@ -22,6 +22,8 @@ Fault = Callable[["_Handler"], None]
 
 END, STEP, TORN_STOP, THINK = 256, 257, 258, 259
 PIECES = {END: b"<|end|>", STEP: b"### Step", TORN_STOP: b".\n### Step", THINK: b"<think>"}
+LOOK = "1"
+"""The prompt of the small question by which cord sees whether a server is there again."""
 NO_TEMPLATE = (
     "As of transformers v4.44, default chat template is no longer allowed, so you must provide a "
     "chat template if the tokenizer does not define one."
@@ -80,6 +82,14 @@ class VllmAnswers:
         """Where the faults happen."""
         self.completions: deque[Json] = deque()
         self.logprob: Callable[[int, int], float | None] = lambda position, token_id: -0.5
+        self.forces = False
+        """It has cord's logits processor."""
+        self.replays = False
+        """It was started with `--enable-trace-replay --enable-scale-out`."""
+        self.allows = True
+        """It knows `allowed_token_ids`."""
+        self.processed = False
+        """Log-probabilities are those after forcing: `--logprobs-mode processed_logprobs`."""
         self.thinking_is_opened = False
         self.key: str | None = None
         self.listing: list[Json] = [{"id": "m", "root": "org/m", "max_model_len": 2048}]
@@ -131,6 +141,12 @@ class VllmAnswers:
                 return {"prompt": b"".join(pieces).decode(errors="replace")}
             case "/v1/completions" if "prompt_logprobs" in body:
                 return {"choices": [self._read(i, p) for i, p in enumerate(body["prompt"])]}
+            case "/v1/completions" if "logprobs" in body:
+                return {"choices": [self._decode(body)]}
+            case "/inference/v1/generate" if self.replays:
+                return {"choices": [self._replay(body["token_ids"], body["sampling_params"])]}
+            case "/v1/completions" if body["prompt"] == LOOK:
+                return {"choices": [{"index": 0, **completion("1", [49], "length")}]}
             case "/v1/completions":
                 return {"choices": [{"index": 0, **self.completions.popleft()}]}
         raise KeyError(path)
@@ -141,6 +157,33 @@ class VllmAnswers:
             value = self.logprob(position, token_id)
             values.append(None if value is None else {str(token_id): {"logprob": value}})
         return {"index": index, "finish_reason": "length", "prompt_logprobs": values}
+
+    def _decode(self, body: Json) -> Json:
+        """What is decoded behind a prompt, and the log-probabilities of that. Left alone, this
+        model says 7 over and over."""
+        count, prompt = body["max_tokens"], body["prompt"]
+        ids: list[int] = [55] * count
+        if self.allows:
+            ids = body.get("allowed_token_ids", [55]) * count
+        if self.forces:
+            ids = list(body.get("vllm_xargs", {}).get("cord_forced_ids", ids))[:count]
+        values = [self.logprob(len(prompt) + i, token) for i, token in enumerate(ids)]
+        logprobs = {
+            "tokens": [f"token_id:{token}" for token in ids],
+            "token_logprobs": [0.0] * count if self.processed else values,
+        }
+        return {"index": 0, "finish_reason": "length", "logprobs": logprobs}
+
+    def _replay(self, prompt: list[int], sampling: Json) -> Json:
+        ids = sampling["trace_decode_token_ids"][: sampling["max_tokens"]]
+        values = [self.logprob(len(prompt) + i, token) for i, token in enumerate(ids)]
+        if self.processed:
+            values = [0.0] * len(ids)
+        content = [
+            {"token_id": token, "logprob": value, "rank": 1, "top_logprobs": []}
+            for token, value in zip(ids, values, strict=True)
+        ]
+        return {"index": 0, "token_ids": ids, "logprobs": {"content": content}}
 
 
 class _Handler(BaseHTTPRequestHandler):

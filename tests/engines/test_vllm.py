@@ -29,7 +29,7 @@ from cord.engines import AnswerRequest, ProposalRequest
 from cord.engines.vllm import VllmEngine
 from cord.engines.vllm_http import Patience
 from cord.engines.vllm_tokens import IdCache
-from cord.errors import ContextTooLong, EngineError, EngineUnreachable
+from cord.errors import ContextTooLong, EngineError, EngineUnreachable, UnusableAnswer
 from cord.types import Step
 
 QUICK = Patience(total_s=2.0, first_wait_s=0.01, longest_wait_s=0.05, first_contact_s=0.2)
@@ -220,19 +220,20 @@ async def test_each_answer_gets_one_value_for_each_of_its_own_tokens(server, eng
 
 async def test_the_answer_stands_behind_thinking_and_probe(server, engine):
     await engine.answer_logprobs(scoring("42", thinking=(step("a\n", (STEP, 1)),)))
-    (prompt,) = completions(server)[0]["prompt"]
-    assert prompt[-13:] == [STEP, 1, *b"</think>{", *b"42"]
+    prompt = completions(server)[-1]["prompt"]  # reads the second token, behind the first
+    assert prompt[-12:] == [STEP, 1, *b"</think>{", *b"4"]
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf, -9999.0, None, "x"])
 async def test_a_value_that_is_no_log_probability_is_an_error(server, engine, value):
+    await engine.describe()
     server.logprob = lambda position, token_id: value
     with pytest.raises(EngineError, match=r"model 'm' .* as the log-probability of token 52"):
         await engine.answer_logprobs(scoring("42"))
 
 
 async def test_logprobs_that_are_missing_are_an_error(server, engine):
-    server.faults.append(raw(b'{"choices": [{"index": 0, "prompt_logprobs": null}]}'))
+    server.faults.extend([raw(b'{"choices": [{"index": 0, "prompt_logprobs": null}]}')] * 9)
     with pytest.raises(EngineError, match="no log-probabilities"):
         await engine.answer_logprobs(scoring("42"))
 
@@ -335,13 +336,10 @@ async def test_retry_after_is_honoured_and_never_beyond_the_deadline(server, eng
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (status(400, NAN), "not numbers"),
         (status(400, "top_p must be in (0, 1]"), r"refused the request \(400\): top_p must be"),
         (raw(b'{"detail":"Not Found"}', 404), "url must be a vLLM server's"),
         (status(404, "The model `m` does not exist."), "served: m"),
         (raw(b"", 307), "refused the request"),
-        (raw(b'{"choices": []}'), "vLLM 0.20 or newer"),
-        (raw(b'{"choices": [{"text": "a", "finish_reason": "stop"}]}'), "vLLM 0.20 or newer"),
     ],
 )
 async def test_a_refusal_is_one_sentence_and_is_not_tried_again(server, engine, fault, sentence):
@@ -350,6 +348,30 @@ async def test_a_refusal_is_one_sentence_and_is_not_tried_again(server, engine, 
         await engine.propose(asking(opening=""))
     assert "'m'" in str(caught.value) and server.url in str(caught.value)
     assert len(completions(server)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (status(400, NAN), "not numbers"),
+        (raw(b'{"choices": []}'), "vLLM 0.20 or newer"),
+        (raw(b'{"choices": [{"text": "a", "finish_reason": "stop"}]}'), "vLLM 0.20 or newer"),
+        (
+            raw(b'{"choices": [{"text": "\\ud800", "token_ids": [1], "finish_reason": "stop"}]}'),
+            "text",
+        ),
+    ],
+)
+async def test_an_answer_that_says_nothing_is_asked_for_again_a_few_times(
+    server, engine, fault, sentence
+):
+    server.faults.extend([fault] * (QUICK.unusable_tries - 1))
+    server.completions.append(completion("x", [120], "length"))
+    assert (await engine.propose(asking(opening=""))).text == "x"
+    server.faults.extend([fault] * QUICK.unusable_tries)
+    with pytest.raises(UnusableAnswer, match=sentence):
+        await engine.propose(asking(opening=""))
+    assert len(completions(server)) == 2 * QUICK.unusable_tries
 
 
 async def test_a_model_without_a_chat_template_is_found_out_at_once(server, engine):
@@ -435,7 +457,7 @@ def test_loops_that_are_over_leave_no_connections_behind(server):
     for _ in range(20):
         asyncio.run(engine.prompt_tokens("1+1?"))
         engine._tokenizer._cache = IdCache()  # so that each loop must ask again
-    assert len(engine._server._clients) == 1
+    assert len(engine._server._wire._clients) == 1
 
 
 async def test_a_closed_engine_may_be_used_again(engine):
