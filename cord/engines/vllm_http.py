@@ -38,10 +38,13 @@ class VllmServer:
         api_key_env: str | None = None,
         patience: Patience | None = None,
         connections: int = 256,
+        called: str = "a vLLM server",
     ) -> None:
         self.model = model
         self.patience = patience or Patience()
-        self._wire = Wire(url, model, ApiKey(api_key_env), self.patience.connect_s, connections)
+        self._wire = Wire(
+            url, model, ApiKey(api_key_env), self.patience.connect_s, connections, called
+        )
         self._availability = Availability(self.patience)
 
     def __repr__(self) -> str:
@@ -140,7 +143,7 @@ class VllmServer:
         self, method: str, path: str, body: Answer | None, patience_s: float
     ) -> Answer:
         """Ask once; look whether the server is still there when it has long been silent."""
-        if path != _COMPLETIONS:
+        if not path.endswith("/completions"):
             light_s = min(self.patience.look_s, self.patience.answer_s)
             return await self._ask_once(method, path, body, light_s)
         silence_s = self.patience.silence_s

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 from cord.engines.vllm_http import VllmServer
-from cord.errors import ContextTooLong, EngineError, EngineUnreachable
+from cord.errors import ContextTooLong, EngineError, EngineRefused, EngineUnreachable
 from cord.prompts import (
     THINK_CLOSE,
     THINK_OPEN,
@@ -122,11 +122,9 @@ class VllmTokenizer:
         for chat, extra in _SHAPES:
             try:
                 ids = await self._render(chat, extra, question)
-            except (ContextTooLong, EngineUnreachable):
+            except (ContextTooLong, EngineRefused, EngineUnreachable):
                 raise
             except EngineError as error:
-                if "no chat template" in str(error):
-                    raise
                 refusal = refusal or error
                 continue
             rendered = await self.text(ids)

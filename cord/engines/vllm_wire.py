@@ -63,6 +63,8 @@ class Wire:
     connect_s: float
     connections: int
     """Most connections at once from one event loop; further requests wait their turn."""
+    called: str = "a vLLM server"
+    """What stands at `url`, as sentences name it."""
     _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
@@ -71,7 +73,7 @@ class Wire:
     @property
     def named(self) -> str:
         """Model and server, as sentences begin."""
-        return f"model {self.model!r} on the vLLM server {self.url}"
+        return f"model {self.model!r} on the {self.called.partition(' ')[2]} {self.url}"
 
     async def close(self) -> None:
         """Close this loop's connections, and ask other running loops to close theirs."""
@@ -172,7 +174,7 @@ class Wire:
         if status == 404:
             kind = EngineRefused if path in _EVERY_VLLM_HAS else EngineError
             return kind(
-                f"{self.named} has no {path}; the url must be a vLLM server's, as "
+                f"{self.named} has no {path}; the url must be {self.called}'s, as "
                 "http://host:port/v1"
             )
         if status == 400 and _TOO_LONG.search(message):
