@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 from cord.engines.scoring_ways import PLAIN, WAYS, WayLost
 from cord.engines.vllm_http import VllmServer
@@ -125,7 +126,8 @@ class Scoring:
             if name == PLAIN or self._failures[name] >= _FAILURES:
                 continue
             try:
-                if _agree(await way(self._server, context, answers), reference):
+                ask = partial(way, self._server, context, answers)
+                if _agree(await self._server.insist(ask), reference):
                     return name
             except EngineUnreachable:
                 raise
