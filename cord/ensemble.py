@@ -1,7 +1,8 @@
 """The models of a recipe, opened: teachers at their seats, the meta-prover, the criterion.
 
 Two entries that name the same model share one engine (homogeneous teachers, or a teacher that is
-also the meta-prover), and so do all shards of a process: a model is loaded once.
+also the meta-prover), and so do all shards of a process: a model is loaded once, and a server that
+cord serves itself is started once.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import asyncio
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cord.engines import Engine, EngineInfo
-from cord.engines.seats import SeatedEngine, shared_seats
+from cord.engines.seats import SeatedEngine, Seats, shared_seats
+from cord.engines.serving import Serving, serving_of
 from cord.errors import EngineError
 from cord.plan import META_PROVER
 from cord.recipe import Model, Recipe, find_beside
@@ -21,7 +24,10 @@ from cord.scoring.predictive import PredictivePerplexity
 from cord.scoring.simple import MaxLength, RandomChoice
 from cord.search import Seat
 
-_engines: dict[tuple[str, ...], Engine] = {}
+if TYPE_CHECKING:
+    from cord.engines.managed import ManagedVllmEngine
+
+_engines: dict[tuple[object, ...], Engine] = {}
 _lock = threading.Lock()
 
 
@@ -29,11 +35,12 @@ def open_engine(model: Model, instructions: str, folder: Path) -> Engine:
     """The engine of a recipe's model, shared within this process. Nothing is contacted yet.
 
     A local model folder is looked for in `folder`, then in the working folder."""
-    place = model.model
+    place: str | Serving = model.model
     if model.kind == "embedded":
-        place = find_beside(place, folder)
-    serve = "" if model.serve is None else model.serve.model_dump_json()
-    key = (model.kind, place, model.url or "", model.api_key_env or "", serve, instructions)
+        place = find_beside(model.model, folder)
+    elif model.managed:
+        place = serving_of(model, folder)
+    key = (model.kind, place, model.url, model.api_key_env, instructions)
     with _lock:
         if key not in _engines:
             _engines[key] = _open(model, place, instructions)
@@ -43,8 +50,13 @@ def open_engine(model: Model, instructions: str, folder: Path) -> Engine:
     return engine
 
 
-def _open(model: Model, place: str, instructions: str) -> Engine:
+def _open(model: Model, place: str | Serving, instructions: str) -> Engine:
     # Imported here: torch takes seconds, and a recipe of vLLM teachers never needs it.
+    if isinstance(place, Serving):
+        from cord.engines.managed import ManagedVllmEngine
+
+        managed = ManagedVllmEngine(place, instructions=instructions)
+        return SeatedEngine(managed, Seats(model.seats))
     if model.kind == "embedded":
         from cord.engines.embedded import open_embedded
 
@@ -67,6 +79,15 @@ class Ensemble:
     meta_prover: Engine
     criterion: Criterion
 
+    async def start(self) -> None:
+        """Start the servers that cord serves itself, all at once, and try what they can do.
+
+        Raises `EngineError` when one does not start, or when the meta-prover cannot score."""
+        engines = [*(seat.engine for seat in self.teachers), self.meta_prover]
+        if managed := {m for m in map(_managed, engines) if m is not None}:
+            await asyncio.gather(*(engine.start() for engine in managed))
+            await self.describe()
+
     async def describe(self) -> dict[str, EngineInfo]:
         """What each engine says of itself: teachers by name, the meta-prover as `META_PROVER`.
 
@@ -87,6 +108,13 @@ class Ensemble:
                 "name a model on a vLLM server, or an embedded one"
             )
         return infos
+
+
+def _managed(engine: Engine) -> ManagedVllmEngine | None:
+    from cord.engines.managed import ManagedVllmEngine
+
+    inner = engine.engine if isinstance(engine, SeatedEngine) else engine
+    return inner if isinstance(inner, ManagedVllmEngine) else None
 
 
 def open_ensemble(recipe: Recipe, folder: Path) -> Ensemble:

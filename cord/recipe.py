@@ -14,7 +14,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from cord.prompts import INSTRUCTIONS
 
@@ -54,21 +61,46 @@ def _secret_free(url: str) -> str:
     return url.rstrip("/")
 
 
+_CORDS_ARGUMENTS = {
+    "--model": "it is what `model` says",
+    "--served-model-name": "the server goes by the name in `model`",
+    "--host": "the server listens on this machine only; leave it out",
+    "--port": "cord finds a free one; leave it out",
+    "--uds": "cord finds a free port; leave it out",
+    "--api-key": "name the environment variable that holds the key in `api_key_env`",
+    "--tensor-parallel-size": "write it as `tensor_parallel`",
+    "-tp": "write it as `tensor_parallel`",
+    "--gpu-memory-utilization": "write it as `memory_share`",
+    "--max-model-len": "write it as `context`",
+}
+
+
 class ServeSettings(Section):
     """How cord starts `vllm serve` itself for a model without a url."""
 
     gpus: tuple[int, ...] = Field(default=(), strict=False)
-    """CUDA devices it may use, `[0, 1]`; by default all that cord itself sees."""
+    """CUDA devices it may use, `[0, 1]`, counted among those that cord itself sees
+    (CUDA_VISIBLE_DEVICES); by default all of them."""
     tensor_parallel: int = Field(default=1, ge=1)
     """Over how many of them the model is split."""
     memory_share: Annotated[float, Field(gt=0, le=1, strict=False)] | None = None
     """Share of each GPU's memory; by default vLLM's own."""
     context: int | None = Field(default=None, ge=128)
-    """Most tokens of prompt and output together; by default the model's own."""
+    """Most tokens of prompt and output together; by default the model's own. Where it is given,
+    cord need not start the server to name a run."""
     arguments: tuple[str, ...] = Field(default=(), strict=False)
     """Further arguments of `vllm serve`, as they stand: `["--dtype", "bfloat16"]`."""
     start_within_s: Annotated[float, Field(gt=0, strict=False)] = 1800.0
     """A large model is downloaded and loaded in this time, or the start has failed."""
+
+    @field_validator("arguments")
+    @classmethod
+    def _left_to_the_user(cls, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        for argument in arguments:
+            flag = argument.partition("=")[0].replace("_", "-")
+            if flag in _CORDS_ARGUMENTS:
+                raise ValueError(f"{flag} is not for arguments; {_CORDS_ARGUMENTS[flag]}")
+        return arguments
 
     @model_validator(mode="after")
     def _gpus_suffice(self) -> Self:

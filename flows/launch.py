@@ -19,6 +19,7 @@ from cord.ensemble import open_ensemble
 from cord.errors import UsageError
 from cord.intake import Intake, take_in
 from cord.lake import Lake, open_lake
+from cord.lake.progress import shard_states
 from cord.lake.runs import (
     RunDocument,
     check_run_id,
@@ -31,6 +32,7 @@ from cord.lake.runs import (
 )
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
+from flows.servers import any_managed, showing_starts
 from tasks.board import BOARD
 
 LISTEN_EVERY_S = 0.2
@@ -61,7 +63,7 @@ def prepare(
         check_run_id(run_id)
     lake = open_lake(lake_uri, create=True)
     folder = recipe_path.resolve().parent
-    intake = asyncio.run(take_in(recipe, folder, open_ensemble(recipe, folder)))
+    intake = asyncio.run(showing_starts(take_in(recipe, folder, open_ensemble(recipe, folder))))
     run_id = run_id or intake.identity.run_id(recipe.name)
     known = load_run(lake, run_id)
     if known is not None and known.fingerprint != intake.identity.run:
@@ -125,11 +127,26 @@ def _run_flow(launch: Launch) -> dict[str, Any]:
     from flows.refresh import refresh, runner_of
 
     flow = refresh.with_options(task_runner=runner_of(launch.recipe))
+    _start_servers(launch)
     BOARD.enter("starting Prefect")
     with prefect_server():
         result = flow(launch.lake_uri, launch.run_id, return_state=True).result()
     assert isinstance(result, dict)
     return result
+
+
+def _start_servers(launch: Launch) -> None:
+    """Start the servers that cord serves itself, where anything is left to decode."""
+    recipe, folder = load_recipe_of(launch.lake, launch.run_id)
+    if not any_managed(recipe) or _is_decoded(launch):
+        return
+    asyncio.run(showing_starts(open_ensemble(recipe, Path(folder)).start()))
+
+
+def _is_decoded(launch: Launch) -> bool:
+    is_planned = launch.lake.tables.committed("problems", [f"{launch.run_id}/plan"])
+    states = shard_states(launch.lake, launch.run_id) if is_planned else []
+    return bool(is_planned) and all(state.decoded for state in states)
 
 
 def mark_ended(launch: Launch, state: str, message: str) -> None:

@@ -25,6 +25,8 @@ class Board:
     """Sampled tokens, thrown-away ones included."""
     score_sum: float = 0.0
     stage: str = ""
+    detail: str = ""
+    """How far the stage has come, where it tells."""
     stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -34,9 +36,9 @@ class Board:
             self.total, self.done, self.quarantined = total, 0, 0
             self.rounds, self.tokens, self.score_sum = 0, 0, 0.0
 
-    def enter(self, stage: str) -> None:
-        """The run is now at this stage."""
-        self.stage = stage
+    def enter(self, stage: str, detail: str = "") -> None:
+        """The run is now at this stage, and so far in it."""
+        self.stage, self.detail = stage, detail
 
     def round_decided(self, problem: Problem, decided: Round) -> None:
         """One round of one problem is decided."""

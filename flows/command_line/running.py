@@ -33,12 +33,20 @@ def add_to(app: typer.Typer) -> None:
 def check(recipe: RecipePath, json: Json = False) -> None:
     """Validate a recipe, read its problems, and probe its teachers. Nothing is decoded."""
     from cord.ensemble import open_ensemble
-    from cord.intake import take_in
+    from cord.intake import Intake, take_in
     from cord.recipe_file import load_recipe
+    from flows.servers import servers_end, showing_starts
 
     loaded = load_recipe(recipe)
     folder = recipe.resolve().parent
-    intake = asyncio.run(take_in(loaded, folder, open_ensemble(loaded, folder)))
+    ensemble = open_ensemble(loaded, folder)
+
+    async def probe() -> Intake:
+        await ensemble.start()
+        return await take_in(loaded, folder, ensemble)
+
+    with servers_end(), watching():
+        intake = asyncio.run(showing_starts(probe()))
     if json:
         print_json(
             {
@@ -94,10 +102,14 @@ def run(
 ) -> None:
     """Run a recipe: problems to a release. What the lake has is not made again."""
     from flows.launch import prepare
+    from flows.servers import servers_end
 
     overrides = {} if seed is None else {"run.seed": seed}
     say(f"cord: reading {recipe}")
-    _launch(prepare(recipe, lake, run_id, overrides), json)
+    with servers_end():
+        with watching():
+            launch = prepare(recipe, lake, run_id, overrides)
+        _launch(launch, json)
 
 
 def resume(
@@ -114,6 +126,7 @@ def resume(
 def _launch(launch: Any, json: bool) -> None:
     """Carry a run out, or say that there is nothing to do."""
     from flows.launch import carry_out, mark_ended, stored_summary
+    from flows.servers import servers_end
 
     if launch.done is not None:
         if json:
@@ -126,7 +139,7 @@ def _launch(launch: Any, json: bool) -> None:
         return
     say(f"cord: run {launch.run_id} into {launch.lake_uri}")
     try:
-        with stopping_gently(), watching():
+        with stopping_gently(), watching(), servers_end():
             summary = carry_out(launch)
     except ContractBroken as error:
         mark_ended(launch, "refused", str(error))

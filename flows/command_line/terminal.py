@@ -133,7 +133,7 @@ def _live(board: Board, over: threading.Event) -> None:
         while not over.wait(0.25):
             progress.update(
                 bar,
-                description=board.stage or "starting",
+                description=": ".join(filter(None, (board.stage or "starting", board.detail))),
                 total=board.total or None,
                 completed=board.done,
                 figures=_figures(board, brief=err.width < 90),
@@ -149,6 +149,9 @@ def _plain_lines(board: Board, over: threading.Event) -> None:
         elif stage == "decoding" and time.monotonic() - shown > PLAIN_EVERY_S:
             shown = time.monotonic()
             say(f"cord: decoded {board.done} of {board.total} problems, {_figures(board)}")
+        elif board.detail and time.monotonic() - shown > PLAIN_EVERY_S:
+            shown = time.monotonic()
+            say(f"cord: {stage}: {board.detail}")
 
 
 def _figures(board: Board, brief: bool = False) -> str:
