@@ -63,7 +63,7 @@ def test_a_process_notes_what_was_asked_while_it_decoded(
     monkeypatch.setattr("cord.usage.EVERY_S", 0.02)
     Page.count = 100
     with serving() as url:
-        servers = [MeteredServer("page", url, "PAGE_KEY"), MeteredServer("away", url)]
+        servers = [MeteredServer("page", url.strip, "PAGE_KEY"), MeteredServer("away", url.strip)]
         work("usage-ada")
         with noting_usage(lake, "r", servers):
             work("usage-ada")

@@ -11,12 +11,13 @@ reading and its end is lost.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from cord.engines.api_key import ApiKey
 
 TIMEOUT_S = 5.0
 """For one reading: it is made beside the work and may fail."""
@@ -90,21 +91,18 @@ class MeteredServer:
 
     name: str
     """As the run's documents call it."""
-    url: str
-    """`http://host:port/v1`, or without `/v1`."""
+    where: Callable[[], str]
+    """`http://host:port/v1`, or without `/v1`, at this moment."""
     api_key_env: str | None = None
 
     def read(self) -> Reading | None:
         """Its counters now; None where it gives none: it is away, is no vLLM server, or was started
         with `--disable-log-stats`."""
-        key = os.environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
+        url = self.where().rstrip("/").removesuffix("/v1") + "/metrics"
         try:
-            answer = httpx.get(
-                self.url.rstrip("/").removesuffix("/v1") + "/metrics",
-                headers={"Authorization": f"Bearer {key}"} if key else {},
-                timeout=TIMEOUT_S,
-            )
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError):
+            headers = ApiKey(self.api_key_env).headers()
+            answer = httpx.get(url, headers=headers, timeout=TIMEOUT_S)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError):
             return None
         return parse(answer.text) if answer.status_code == httpx.codes.OK else None
 

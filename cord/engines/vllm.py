@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from cord.engines import AnswerRequest, EngineInfo, FinishReason, Proposal, ProposalRequest
 from cord.engines.prefix import own_ids
+from cord.engines.server_metrics import MeteredServer
 from cord.engines.vllm_http import Answer, Patience, VllmServer
 from cord.engines.vllm_scoring import Scoring
 from cord.engines.vllm_tokens import Ids, VllmTokenizer
@@ -59,6 +60,7 @@ class VllmEngine:
         connections: int = 256,
         identity: str = "",
     ) -> None:
+        self._api_key_env = api_key_env
         self._server = VllmServer(url, model, api_key_env, patience or Patience(), connections)
         self._tokenizer = VllmTokenizer(self._server, instructions)
         self._score = Scoring(self._server, self._tokenizer)
@@ -68,6 +70,11 @@ class VllmEngine:
 
     def __repr__(self) -> str:
         return f"VllmEngine({self._server.url!r}, {self._server.model!r})"
+
+    @property
+    def metered_server(self) -> MeteredServer:
+        """Where its server's own counters are."""
+        return MeteredServer(self._server.url, lambda: self._server.url, self._api_key_env)
 
     async def describe(self) -> EngineInfo:
         """Say what model this is, having tried that it takes a chat and whether it scores."""

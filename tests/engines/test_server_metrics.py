@@ -59,7 +59,7 @@ def test_no_page_is_an_error(text: str) -> None:
 
 def test_a_server_that_is_away_is_not_known() -> None:
     for url in ("http://127.0.0.1:1/v1", "nonsense", "http://[", "http://\x00"):
-        assert MeteredServer("s", url).read() is None
+        assert MeteredServer("s", url.strip).read() is None
 
 
 grown = st.tuples(*[st.integers(0, 10**9)] * 4).map(lambda four: Counters(*four))
