@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cord.engines import Engine, EngineInfo
+from cord.engines.metering import AskedBy, MeteredEngine
 from cord.engines.seats import SeatedEngine, Seats, shared_seats
 from cord.engines.serving import Serving, serving_of
 from cord.errors import EngineError
@@ -26,6 +27,7 @@ from cord.search import Seat
 
 if TYPE_CHECKING:
     from cord.engines.managed import ManagedVllmEngine
+    from cord.engines.server_metrics import MeteredServer
 
 _engines: dict[tuple[object, ...], Engine] = {}
 _lock = threading.Lock()
@@ -56,11 +58,11 @@ def _open(model: Model, place: str | Serving, instructions: str) -> Engine:
         from cord.engines.managed import ManagedVllmEngine
 
         managed = ManagedVllmEngine(place, instructions=instructions)
-        return SeatedEngine(managed, Seats(model.seats))
+        return SeatedEngine(MeteredEngine(managed, place.title), Seats(model.seats))
     if model.kind == "embedded":
         from cord.engines.embedded import open_embedded
 
-        return open_embedded(place, instructions=instructions)
+        return MeteredEngine(open_embedded(place, instructions=instructions), model.model)
     from cord.engines.vllm import VllmEngine
 
     if model.url is None or model.kind == "openai":
@@ -68,7 +70,8 @@ def _open(model: Model, place: str | Serving, instructions: str) -> Engine:
     engine = VllmEngine(
         model.url, model.model, api_key_env=model.api_key_env, instructions=instructions
     )
-    return SeatedEngine(engine, shared_seats(model.url.rstrip("/"), model.seats))
+    metered = MeteredEngine(engine, f"{model.model} on {model.url}")
+    return SeatedEngine(metered, shared_seats(model.url.rstrip("/"), model.seats))
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,14 @@ class Ensemble:
         if managed := {m for m in map(_managed, engines) if m is not None}:
             await asyncio.gather(*(engine.start() for engine in managed))
             await self.describe()
+
+    def metered_servers(self) -> tuple[MeteredServer, ...]:
+        """The vLLM servers behind it, each once."""
+        from cord.engines.vllm import VllmEngine
+
+        engines = {_innermost(e) for e in (*(s.engine for s in self.teachers), self.meta_prover)}
+        servers = [e.metered_server for e in engines if isinstance(e, VllmEngine)]
+        return tuple({server.name: server for server in servers}.values())
 
     async def describe(self) -> dict[str, EngineInfo]:
         """What each engine says of itself: teachers by name, the meta-prover as `META_PROVER`.
@@ -113,17 +124,24 @@ class Ensemble:
 def _managed(engine: Engine) -> ManagedVllmEngine | None:
     from cord.engines.managed import ManagedVllmEngine
 
-    inner = engine.engine if isinstance(engine, SeatedEngine) else engine
+    inner = _innermost(engine)
     return inner if isinstance(inner, ManagedVllmEngine) else None
+
+
+def _innermost(engine: Engine) -> Engine:
+    while isinstance(engine, AskedBy | SeatedEngine | MeteredEngine):
+        engine = engine.engine
+    return engine
 
 
 def open_ensemble(recipe: Recipe, folder: Path) -> Ensemble:
     """Open a recipe's models. Raises `EngineError` for a local model that is not there."""
     words = recipe.search.instructions
     teachers = tuple(
-        Seat(t.name, open_engine(t, words, folder), t.temperature, t.top_p) for t in recipe.teachers
+        Seat(t.name, AskedBy(open_engine(t, words, folder), t.name), t.temperature, t.top_p)
+        for t in recipe.teachers
     )
-    meta_prover = open_engine(recipe.meta_prover_model, words, folder)
+    meta_prover = AskedBy(open_engine(recipe.meta_prover_model, words, folder), META_PROVER)
     criterion: Criterion
     if recipe.search.criterion == "random":
         criterion = RandomChoice()
