@@ -28,6 +28,7 @@ from cord.lake.staging import DecodedShard, load_staged, stage
 from cord.ledger import Ledger
 from cord.scheduler import decode_problems
 from cord.types import Decoding, Quarantined
+from cord.usage import noting_usage
 from tasks.board import BOARD
 from tasks.policy import OPTIONS
 
@@ -83,7 +84,8 @@ def _decode(lake: Lake, run_id: str, shard: int) -> DecodedShard:
         return [done async for done in ended]
 
     # They end in any order; the lake gets them in the order of the problems.
-    done = {_problem_id(one): one for one in asyncio.run(decode())}
+    with noting_usage(lake, run_id, ensemble.metered_servers()):
+        done = {_problem_id(one): one for one in asyncio.run(decode())}
     in_order = [done[row["problem_id"]] for row in rows]
     decodings = [one for one in in_order if isinstance(one, Decoding)]
     quarantined = [one for one in in_order if isinstance(one, Quarantined)]
