@@ -7,9 +7,14 @@ done to Prefect's progress artifact.
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from dataclasses import dataclass, field
 
 from cord.types import Decoding, Problem, Quarantined, Round
+
+RECENT_S = 20.0
+"""The speed shown is that of so many seconds: more than a round takes."""
 
 
 @dataclass
@@ -29,12 +34,17 @@ class Board:
     """How far the stage has come, where it tells."""
     stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _begun: float = 0.0
+    _recent: deque[tuple[float, int]] = field(default_factory=deque)
+    """(moment, tokens) of the latest rounds."""
 
     def begin(self, total: int) -> None:
         """A run begins, with so many problems to decode."""
         with self._lock:
             self.total, self.done, self.quarantined = total, 0, 0
             self.rounds, self.tokens, self.score_sum = 0, 0, 0.0
+            self._begun = time.monotonic()
+            self._recent.clear()
 
     def enter(self, stage: str, detail: str = "") -> None:
         """The run is now at this stage, and so far in it."""
@@ -45,6 +55,8 @@ class Board:
         with self._lock:
             self.rounds += 1
             self.tokens += decided.proposed_tokens
+            self._recent.append((time.monotonic(), decided.proposed_tokens))
+            self._forget_old()
 
     def problem_done(self, problem: Problem, done: Decoding | Quarantined) -> None:
         """A problem's search has ended, or failed for good."""
@@ -54,6 +66,21 @@ class Board:
                 self.quarantined += 1
             else:
                 self.score_sum += done.trajectories[0].score
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Sampled tokens of the rounds decided in the last `RECENT_S`, for each second."""
+        with self._lock:
+            now = self._forget_old()
+            lately = min(RECENT_S, now - self._begun)
+            tokens = sum(tokens for _, tokens in self._recent)
+            return tokens / lately if lately > 0 else 0.0
+
+    def _forget_old(self) -> float:
+        now = time.monotonic()
+        while self._recent and self._recent[0][0] < now - RECENT_S:
+            self._recent.popleft()
+        return now
 
     @property
     def share_done(self) -> float:

@@ -156,6 +156,8 @@ def _plain_lines(board: Board, over: threading.Event) -> None:
 
 def _figures(board: Board, brief: bool = False) -> str:
     parts = [] if brief else [f"{board.rounds} rounds", f"{board.tokens} tokens"]
+    if speed := board.tokens_per_second:
+        parts.append(f"{speed:.0f} tok/s" if brief else f"{speed:.0f} tokens/s")
     if board.mean_score is not None:
         parts.append(f"mean S {board.mean_score:.3f}")
     if board.quarantined:
