@@ -72,6 +72,8 @@ class Availability:
         self._wait_s = patience.first_wait_s
         self.reason = ""
         """What the last failure was."""
+        self.gone = ""
+        """Why it will not come back, where somebody knows; "" while it may."""
         self.absences = 0
         """How often it was found away; only ever grows."""
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from cord.engines import AnswerRequest, EngineInfo, Proposal, ProposalRequest
+from cord.engines.server_metrics import MeteredServer
 from cord.engines.serving import Serving, installed_version
 from cord.engines.vllm import VllmEngine
 from cord.engines.vllm_keeper import VllmKeeper
@@ -22,13 +24,19 @@ class ManagedVllmEngine(VllmEngine):
     Each request first waits for the server's first start. `options` are `VllmEngine`'s."""
 
     def __init__(self, serving: Serving, **options: Any) -> None:
-        self._keeper = VllmKeeper(serving)
         super().__init__(
-            self._keeper.url, serving.model, api_key_env=serving.api_key_env, **options
+            "http://127.0.0.1:0/v1", serving.model, api_key_env=serving.api_key_env, **options
         )
+        self._keeper = VllmKeeper(serving, self._move, self._server.give_up)
 
     def __repr__(self) -> str:
         return f"ManagedVllmEngine({self._keeper.serving.title!r})"
+
+    @property
+    def metered_server(self) -> MeteredServer:
+        """Where its server's own counters are, whatever port it has."""
+        metered = super().metered_server
+        return replace(metered, name=self._keeper.serving.title)
 
     async def start(self) -> None:
         """Start the server where it is not up, and try what it can do. Raises `EngineError`."""
@@ -70,10 +78,13 @@ class ManagedVllmEngine(VllmEngine):
         await asyncio.to_thread(self._keeper.stop)
 
     async def _up(self) -> None:
-        if not (self._identity and self._keeper.has_come_up):
+        if self._identity and self._keeper.has_come_up:
+            await self._keeper.up()  # at once
+        else:
             await asyncio.gather(self._name(), self._keeper.up())
-        self._keeper.raise_if_given_up()
-        self._server.url = self._keeper.url
+
+    def _move(self, url: str) -> None:
+        self._server.url = url
 
     async def _name(self) -> str:
         if not self._identity:

@@ -59,6 +59,10 @@ class VllmServer:
     def url(self, url: str) -> None:
         self._wire.url = url
 
+    def give_up(self, why: str) -> None:
+        """It will not come back ("": it may): those who wait for it are told why at once."""
+        self._availability.gone = why
+
     async def get(self, path: str, patience_s: float | None = None) -> Answer:
         """Fetch `path` (`/v1/models`). Raises `EngineUnreachable` or `EngineError`."""
         return await self._ask("GET", path, None, patience_s)
@@ -162,6 +166,8 @@ class VllmServer:
         """Wait while the server is in doubt, looking when it is our turn."""
         there = self._availability
         while there.in_doubt:
+            if there.gone:
+                raise EngineUnreachable(there.gone)
             if there.begin_look(patience_s):
                 failure: PassingError | None = None
                 try:

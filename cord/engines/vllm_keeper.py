@@ -12,6 +12,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,17 +47,22 @@ class VllmKeeper:
     """Keeps the server of one model. Safe to use from several event loops and threads."""
 
     def __init__(
-        self, serving: Serving, restart_waits_s: tuple[float, ...] = RESTART_WAITS_S
+        self,
+        serving: Serving,
+        moved: Callable[[str], None],
+        given_up: Callable[[str], None],
+        restart_waits_s: tuple[float, ...] = RESTART_WAITS_S,
     ) -> None:
+        """`moved` is told where it listens, each time it has come up; `given_up` why it is not
+        started again, or "" when it may be once more. Both are called from other threads."""
         self.serving = serving
-        self.url = "http://127.0.0.1:0/v1"
-        """Where it listens; another one after a restart, if its port was taken."""
+        self._moved, self._tell_given_up = moved, given_up
+        self._given_up = ""
         self._restart_waits_s = restart_waits_s
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._first: Future[None] | None = None
-        self._given_up = ""
         self._phase: tuple[str, float] | None = None
 
     async def up(self) -> None:
@@ -64,18 +70,14 @@ class VllmKeeper:
 
         Raises `EngineRefused` when it did not come up, `EngineUnreachable` when it died and is not
         started again."""
-        self.raise_if_given_up()
+        if self._given_up:
+            raise EngineUnreachable(self._given_up)
         first = self._begun()
         if not first.done() or first.exception() is not None:
             try:
                 await asyncio.shield(asyncio.wrap_future(first))
             except EngineError as failed:  # the same one for all who wait
                 raise EngineRefused(str(failed)) from None
-
-    def raise_if_given_up(self) -> None:
-        """Raise `EngineUnreachable` when it died and is not started again."""
-        if self._given_up:
-            raise EngineUnreachable(self._given_up)
 
     @property
     def has_come_up(self) -> bool:
@@ -100,7 +102,8 @@ class VllmKeeper:
             thread.join()
         with self._lock:
             if self._thread is thread:
-                self._thread, self._first, self._given_up = None, None, ""
+                self._thread, self._first = None, None
+                self._give_up("")
 
     def _begun(self) -> Future[None]:
         with self._lock:
@@ -132,7 +135,7 @@ class VllmKeeper:
 
     def _keep_up(self, run: VllmStarts, first: Future[None], stop: threading.Event) -> None:
         with run.up() as process:
-            self.url = run.url
+            self._moved(run.url)
             first.set_result(None)
             run.watch(process)
         restarts = 0
@@ -147,7 +150,7 @@ class VllmKeeper:
             if stop.wait(wait_s):
                 return
             with suppress(EngineRefused), run.up() as process:
-                self.url = run.url
+                self._moved(run.url)
                 _log.warning("vLLM for %s is up again", self.serving.title)
                 run.watch(process)
 
@@ -157,7 +160,9 @@ class VllmKeeper:
 
     def _give_up(self, why: str) -> None:
         self._given_up = why
-        _log.error("%s", why)
+        self._tell_given_up(why)
+        if why:
+            _log.error("%s", why)
 
 
 def servers_starting() -> list[Starting]:
