@@ -1,4 +1,4 @@
-"""What cord itself costs: scored candidates a second, on one core, with engines that answer at once.
+"""What cord itself costs: scored candidates a second on one core, with engines that answer at once.
 
     python -m benchmarks.overhead [--quick] [--json]
 
@@ -91,7 +91,8 @@ async def decode_all(problems: int, steps: int) -> Spent:
     wall, cpu = time.perf_counter(), time.process_time()
     ended = decode_problems(questions, teachers, criterion, SETTINGS, 7, in_flight=problems)
     async for done in ended:
-        assert isinstance(done, Decoding) and len(done.rounds) == steps, done
+        assert isinstance(done, Decoding), done
+        assert len(done.rounds) == steps
         candidates += sum(len(decided.candidates) for decided in done.rounds)
     return Spent(candidates, time.process_time() - cpu, time.perf_counter() - wall)
 
