@@ -25,7 +25,7 @@ def forced_ids(extra_args: Mapping[str, object] | None) -> Ids | None:
     if not isinstance(ids, Sequence) or isinstance(ids, str) or not ids:
         raise ValueError(f"vllm_xargs.{FORCED_IDS} must be a list of token ids, and not empty")
     for token in ids:
-        if not isinstance(token, int) or isinstance(token, bool) or token < 0:
+        if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token < 2**31:
             raise ValueError(f"vllm_xargs.{FORCED_IDS} holds {token!r}, which is no token id")
     return tuple(ids)
 
