@@ -17,6 +17,7 @@ from cord.lake.rows import REUSED, problem_rows, quarantine_rows
 from cord.lake.run_tables import keys_decoded, planned_shards
 from cord.lake.runs import load_recipe_of, require_run, save_run
 from cord.lake.schemas import SCHEMAS
+from cord.plan import META_PROVER
 from cord.problems import cut_shards
 from data_contracts.problems import check_problems
 from tasks import artifacts
@@ -72,5 +73,7 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
     if not checked.holds:
         raise ContractBroken(checked.explain())
     engines = {name: f"{i.model} on {i.engine}" for name, i in intake.engines.items()}
+    if way := intake.engines[META_PROVER].scoring:
+        engines[META_PROVER] += f", scoring by {way}"
     save_run(lake, document.model_copy(update={"problems": intake.rows, "engines": engines}))
     lake.tables.append_once("problems", plan, f"{run_id}/plan")

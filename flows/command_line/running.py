@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cord.engines import EngineInfo
 from cord.errors import ContractBroken, CordError
 from cord.scheduler import Stopped
 from flows.command_line.options import Json, LakeUri
@@ -65,6 +66,7 @@ def check(recipe: RecipePath, json: Json = False) -> None:
                         "context": info.context,
                         "reproducible": info.reproducible,
                         "scores": info.scores,
+                        "scoring": info.scoring,
                     }
                     for name, info in intake.engines.items()
                 },
@@ -74,7 +76,7 @@ def check(recipe: RecipePath, json: Json = False) -> None:
     print_table(
         ("name", "model", "engine", "context", "same seed, same tokens", "scores"),
         [
-            (name, i.model, i.engine, i.context, _yes(i.reproducible), _yes(i.scores))
+            (name, i.model, i.engine, i.context, _yes(i.reproducible), _scores(i))
             for name, i in intake.engines.items()
         ],
     )
@@ -89,6 +91,11 @@ def check(recipe: RecipePath, json: Json = False) -> None:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
+
+
+def _scores(info: EngineInfo) -> str:
+    """Whether it can be the meta-prover, and how it is then asked."""
+    return f"yes: {info.scoring}" if info.scoring else _yes(info.scores)
 
 
 def run(

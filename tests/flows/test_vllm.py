@@ -47,6 +47,7 @@ def test_three_homogeneous_teachers_on_one_server(factory: Factory, url: str) ->
     for engine in engines.values():
         assert engine["model"] == "meta" and engine["engine"].startswith("vllm 0.")
         assert engine["context"] == 2048 and engine["scores"]
+        assert engine["scoring"] == "forced-decoding"
 
     ran = factory.run()
     assert ran.code == 0, ran.err
@@ -66,6 +67,9 @@ def test_three_homogeneous_teachers_on_one_server(factory: Factory, url: str) ->
         assert question == {"role": "user", "content": record["question"]}
         assert solution["content"].startswith("<think>\n### Step 1.")
         well_formed(solution["content"].removeprefix("<think>\n"), finished=True)
+
+    (document,) = Path(factory.lake).glob(f"runs/{made['run_id']}/run.json")
+    assert "scoring by forced-decoding" in document.read_text(encoding="utf-8")
 
     # Where the server stands is no part of what it makes.
     factory.write_recipe(**homogeneous(url.replace("127.0.0.1", "localhost")))
