@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cord.engines import Engine, EngineInfo
+from cord.engines.availability import Patience
 from cord.engines.metering import AskedBy, MeteredEngine
 from cord.engines.seats import SeatedEngine, Seats, shared_seats
 from cord.engines.serving import Serving, serving_of
@@ -33,31 +34,32 @@ _engines: dict[tuple[object, ...], Engine] = {}
 _lock = threading.Lock()
 
 
-def open_engine(model: Model, instructions: str, folder: Path) -> Engine:
+def open_engine(model: Model, instructions: str, folder: Path, patience: Patience) -> Engine:
     """The engine of a recipe's model, shared within this process. Nothing is contacted yet.
 
-    A local model folder is looked for in `folder`, then in the working folder."""
+    A local model folder is looked for in `folder`, then in the working folder. `patience` is for
+    servers."""
     place: str | Serving = model.model
     if model.kind == "embedded":
         place = find_beside(model.model, folder)
     elif model.managed:
         place = serving_of(model, folder)
-    key = (model.kind, place, model.url, model.api_key_env, instructions)
+    key = (model.kind, place, model.url, model.api_key_env, instructions, patience)
     with _lock:
         if key not in _engines:
-            _engines[key] = _open(model, place, instructions)
+            _engines[key] = _open(model, place, instructions, patience)
         engine = _engines[key]
     if isinstance(engine, SeatedEngine):
         engine.seats.widen(model.seats)  # of several entries the largest number counts
     return engine
 
 
-def _open(model: Model, place: str | Serving, instructions: str) -> Engine:
+def _open(model: Model, place: str | Serving, instructions: str, patience: Patience) -> Engine:
     # Imported here: torch takes seconds, and a recipe of vLLM teachers never needs it.
     if isinstance(place, Serving):
         from cord.engines.managed import ManagedVllmEngine
 
-        managed = ManagedVllmEngine(place, instructions=instructions)
+        managed = ManagedVllmEngine(place, instructions=instructions, patience=patience)
         return SeatedEngine(MeteredEngine(managed, place.title), Seats(model.seats))
     if model.kind == "embedded":
         from cord.engines.embedded import open_embedded
@@ -68,7 +70,11 @@ def _open(model: Model, place: str | Serving, instructions: str) -> Engine:
     if model.url is None or model.kind == "openai":
         raise EngineError(f"model {model.model!r}: this kind of engine is still to come")
     engine = VllmEngine(
-        model.url, model.model, api_key_env=model.api_key_env, instructions=instructions
+        model.url,
+        model.model,
+        api_key_env=model.api_key_env,
+        instructions=instructions,
+        patience=patience,
     )
     metered = MeteredEngine(engine, f"{model.model} on {model.url}")
     return SeatedEngine(metered, shared_seats(model.url.rstrip("/"), model.seats))
@@ -115,8 +121,8 @@ class Ensemble:
         scorer = infos[META_PROVER]
         if isinstance(self.criterion, PredictivePerplexity) and not scorer.scores:
             raise EngineError(
-                f"meta_prover {scorer.model}: it returns no log-probabilities, so it cannot score; "
-                "name a model on a vLLM server, or an embedded one"
+                f"meta_prover {scorer.model}: it gives no log-probabilities, so it can be a teacher "
+                "but cannot score; name a model on a vLLM server, or an embedded one"
             )
         return infos
 
@@ -136,12 +142,15 @@ def _innermost(engine: Engine) -> Engine:
 
 def open_ensemble(recipe: Recipe, folder: Path) -> Ensemble:
     """Open a recipe's models. Raises `EngineError` for a local model that is not there."""
-    words = recipe.search.instructions
+    words, patience = recipe.search.instructions, Patience(total_s=recipe.run.patience_s)
     teachers = tuple(
-        Seat(t.name, AskedBy(open_engine(t, words, folder), t.name), t.temperature, t.top_p)
+        Seat(
+            t.name, AskedBy(open_engine(t, words, folder, patience), t.name), t.temperature, t.top_p
+        )
         for t in recipe.teachers
     )
-    meta_prover = AskedBy(open_engine(recipe.meta_prover_model, words, folder), META_PROVER)
+    scorer = open_engine(recipe.meta_prover_model, words, folder, patience)
+    meta_prover = AskedBy(scorer, META_PROVER)
     criterion: Criterion
     if recipe.search.criterion == "random":
         criterion = RandomChoice()

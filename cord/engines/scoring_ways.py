@@ -139,7 +139,11 @@ async def read_prompt_logprobs(
     choices = (await server.post("/v1/completions", body)).get("choices")
     if not isinstance(choices, list) or len(choices) != len(answers):
         raise _unusable(server, f"gave no log-probabilities for {len(answers)} answers")
-    by_index = {choice.get("index"): choice for choice in choices if isinstance(choice, dict)}
+    by_index = {
+        choice["index"]: choice
+        for choice in choices
+        if isinstance(choice, dict) and isinstance(choice.get("index"), int)
+    }
     return [
         _prompt_values(server, _entry(by_index.get(index), "prompt_logprobs"), context, answer)
         for index, answer in enumerate(answers)
