@@ -121,8 +121,8 @@ class Ensemble:
         scorer = infos[META_PROVER]
         if isinstance(self.criterion, PredictivePerplexity) and not scorer.scores:
             raise EngineError(
-                f"meta_prover {scorer.model}: it gives no log-probabilities, so it can be a teacher "
-                "but cannot score; name a model on a vLLM server, or an embedded one"
+                f"meta_prover {scorer.model}: it gives no log-probabilities, so it can be a "
+                "teacher but cannot score; name a model on a vLLM server, or an embedded one"
             )
         return infos
 

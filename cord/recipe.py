@@ -140,6 +140,9 @@ class Model(Section):
     that lags behind first. Entries that share a server share its seats (the largest number)."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """Environment variable that holds the server's key; never the key itself."""
+    context: int | None = Field(default=None, ge=128)
+    """Of a model behind `engine: openai`: most tokens of prompt and output together, where the
+    endpoint's list of models does not say (else 32,768). Other models say it themselves."""
 
     @model_validator(mode="after")
     def _engine_and_url_agree(self) -> Self:
@@ -147,6 +150,11 @@ class Model(Section):
             raise ValueError("no url; give the endpoint's `url: http://host:port/v1`")
         if self.kind == "embedded" and self.url is not None:
             raise ValueError("an embedded model has no url; remove `url`, or use `engine: vllm`")
+        if self.context is not None and self.kind != "openai":
+            raise ValueError(
+                "`context` is for `engine: openai`; remove it (a model that cord serves itself: "
+                "`serve: {context: ...}`)"
+            )
         if self.serve is not None and not self.managed:
             raise ValueError(
                 "`serve` is for a model that cord serves itself with vLLM; remove it, or remove "
@@ -292,6 +300,13 @@ class Recipe(Section):
             raise ValueError(
                 f"meta_prover {self.meta_prover!r} is none of the teachers ({', '.join(names)}); "
                 "name one of them, or give a model of its own"
+            )
+        scored = self.search.criterion == "predictive-perplexity"
+        if scored and self.meta_prover_model.kind == "openai":
+            raise ValueError(
+                f"meta_prover {self.meta_prover_model.model} is behind an OpenAI-compatible "
+                "endpoint (`engine: openai`), which gives no log-probabilities: it can be a "
+                "teacher but cannot score; name a model on a vLLM server, or an embedded one"
             )
         return self
 
