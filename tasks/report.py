@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from prefect import task
@@ -44,6 +45,10 @@ def report_run(
     content = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
     lake.store.write(f"runs/{run_id}/summary.json", content.encode())
     artifacts.page(run_id, "summary", _markdown(summary), f"Summary of {run_id}")
+    artifacts.table(run_id, "cost", _cost_table(summary), f"What {run_id} cost, by teacher")
+    if summary.servers:
+        servers = [asdict(server) for server in summary.servers]
+        artifacts.table(run_id, "servers", servers, f"What its servers counted during {run_id}")
     return summary.to_json()
 
 
@@ -59,9 +64,56 @@ def _markdown(summary: Summary) -> str:
         "| teacher | share of the kept steps | median gain |",
         "|---|---|---|",
         *(f"| {s.teacher} | {s.share:.1%} | {_number(s.median_gain)} |" for s in summary.shares),
+        "",
+        _cost(summary),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _cost(summary: Summary) -> str:
+    cached, each = summary.cache_hits, summary.tokens_per_record
+    return (
+        f"Tokens: {summary.tokens_proposed:,} proposed, {summary.tokens_kept:,} kept, "
+        f"{summary.tokens_thrown_away:,} thrown away; "
+        + ("no record" if each is None else f"{each:,.0f} a record")
+        + f". Prompts: {summary.prompt_tokens:,} tokens"
+        + ("." if cached is None else f", {cached:.1%} of them from a prefix cache.")
+    )
+
+
+def _cost_table(summary: Summary) -> list[dict[str, object]]:
+    """A row for each teacher, and one for all of them."""
+    of_teachers = [
+        {
+            "teacher": s.teacher,
+            "proposals": s.proposals,
+            "tokens proposed": s.tokens_proposed,
+            "kept": s.tokens_kept,
+            "thrown away": s.tokens_thrown_away,
+            "prompt tokens": s.prompt_tokens,
+            "cache hits": _percent(s.cache_hits),
+            "seconds busy": _number(s.seconds_busy, 1),
+            "missing in problems": s.missing,
+        }
+        for s in summary.shares
+    ]
+    of_all = {
+        "teacher": "all",
+        "proposals": sum(s.proposals for s in summary.shares),
+        "tokens proposed": summary.tokens_proposed,
+        "kept": summary.tokens_kept,
+        "thrown away": summary.tokens_thrown_away,
+        "prompt tokens": summary.prompt_tokens,
+        "cache hits": _percent(summary.cache_hits),
+    }
+    judge = summary.meta_prover
+    scoring = {"teacher": "meta-prover", "seconds busy": _number(judge.seconds_busy, 1)}
+    return [*of_teachers, of_all, scoring]
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

@@ -88,7 +88,7 @@ def query(
 ) -> None:
     """Ask the lake in SQL (DuckDB, read-only).
 
-    Views: problems, steps, trajectories, verdicts, quarantine, records, releases, runs."""
+    Views: problems, steps, trajectories, costs, verdicts, quarantine, records, releases, runs."""
     from cord.lake.query import stream
     from flows.command_line.answer import print_answer
 

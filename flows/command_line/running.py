@@ -12,9 +12,9 @@ from cord.engines import EngineInfo
 from cord.errors import ContractBroken, CordError
 from cord.scheduler import Stopped
 from flows.command_line.options import Json, LakeUri
+from flows.command_line.summary import print_summary
 from flows.command_line.terminal import (
     print_json,
-    print_summary,
     print_table,
     say,
     stopping_gently,

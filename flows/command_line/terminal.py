@@ -19,7 +19,6 @@ from datetime import date, datetime
 from datetime import time as time_of_day
 from decimal import Decimal
 from types import FrameType
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -156,7 +155,7 @@ def _plain_lines(board: Board, over: threading.Event) -> None:
 
 def _figures(board: Board, brief: bool = False) -> str:
     parts = [] if brief else [f"{board.rounds} rounds", f"{board.tokens} tokens"]
-    if speed := board.tokens_per_second:
+    if board.done < board.total and (speed := board.tokens_per_second):
         parts.append(f"{speed:.0f} tok/s" if brief else f"{speed:.0f} tokens/s")
     if board.mean_score is not None:
         parts.append(f"mean S {board.mean_score:.3f}")
@@ -187,46 +186,6 @@ def stopping_gently(board: Board = BOARD) -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-
-
-def print_summary(summary: dict[str, Any]) -> None:
-    """The summary of a run, for a person."""
-    problems = summary["problems"]
-    rows = [
-        ("problems", f"{problems}"),
-        ("correct", f"{summary['correct']} ({_percent(summary['correct'], problems)})"),
-        ("records", f"{summary['records']}"),
-        ("wrong", f"{summary['wrong']}"),
-        ("quarantined", f"{summary['quarantined']}"),
-        ("mean score", "-" if summary["mean_score"] is None else f"{summary['mean_score']:.3f}"),
-        ("tokens", f"{summary['tokens_proposed']} proposed, {summary['tokens_kept']} kept"),
-        ("seconds", "-" if summary["seconds"] is None else f"{summary['seconds']:.0f}"),
-        ("release", summary["release"] or "none"),
-    ]
-    print_table(("run", summary["run_id"]), rows)
-    if summary["shares"]:
-        longest = max(4, min(24, out.width - 50))
-        widest = max(share["share"] for share in summary["shares"])
-        bars = [
-            (
-                s["teacher"],
-                f"{s['share']:.1%}",
-                s["median_gain"],
-                ("█" if out.encoding.startswith("utf") else "#")
-                * round(longest * s["share"] / widest),
-            )
-            for s in summary["shares"]
-        ]
-        print_table(("teacher", "share of steps", "median gain", ""), bars)
-    if summary["quarantined"]:
-        say(
-            "what was set aside, and why: "
-            'cord query "select source, problem_id, reason from quarantine"'
-        )
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "-"
 
 
 def is_interactive() -> bool:
