@@ -44,7 +44,10 @@ def open_engine(model: Model, instructions: str, folder: Path, patience: Patienc
         place = find_beside(model.model, folder)
     elif model.managed:
         place = serving_of(model, folder)
-    key = (model.kind, place, model.url, model.api_key_env, instructions, patience)
+    key = (
+        *(model.kind, place, model.url, model.api_key_env, model.context),
+        *(instructions, patience),
+    )
     with _lock:
         if key not in _engines:
             _engines[key] = _open(model, place, instructions, patience)
@@ -65,17 +68,16 @@ def _open(model: Model, place: str | Serving, instructions: str, patience: Patie
         from cord.engines.embedded import open_embedded
 
         return MeteredEngine(open_embedded(place, instructions=instructions), model.model)
+    from cord.engines.openai_endpoint import OpenAIEngine
     from cord.engines.vllm import VllmEngine
 
-    if model.url is None or model.kind == "openai":
-        raise EngineError(f"model {model.model!r}: this kind of engine is still to come")
-    engine = VllmEngine(
-        model.url,
-        model.model,
-        api_key_env=model.api_key_env,
-        instructions=instructions,
-        patience=patience,
-    )
+    assert model.url is not None  # a vLLM model without one is managed, an endpoint has one
+    at, key = (model.url, model.model), model.api_key_env
+    engine: Engine
+    if model.kind == "openai":
+        engine = OpenAIEngine(*at, key, instructions, model.context, patience)
+    else:
+        engine = VllmEngine(*at, key, instructions, patience)
     metered = MeteredEngine(engine, f"{model.model} on {model.url}")
     return SeatedEngine(metered, shared_seats(model.url.rstrip("/"), model.seats))
 
