@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
-from cord.engines.seats import Seats
 from cord.errors import CordError, EngineError, EngineRefused, EngineUnreachable
+from cord.in_flight import InFlight, Pace
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
 from cord.search import Seat, decode
@@ -63,7 +63,7 @@ async def decode_problems(
     criterion: Criterion,
     settings: SearchSettings,
     seed: int,
-    in_flight: int | Seats,
+    in_flight: int | InFlight,
     watcher: Watcher | None = None,
     stop: threading.Event | None = None,
     go_on_without_lost: bool = False,
@@ -72,31 +72,45 @@ async def decode_problems(
     """Decode problems, at most `in_flight` at once, and yield each as it ends, in any order.
 
     Problems are taken from `problems` as others end, so that no more wait here than are at work.
-    Several calls, in whatever threads, may share their places: give all the same `Seats`, and each
-    its `turn`; the lower one goes first. Raises `EngineUnreachable` when an engine is away (worth a retry of the whole
-    shard). Once `stop` is set no round begins, what is in flight ends (within `DRAIN_S`), and
-    `Stopped` is raised. `go_on_without_lost`: as in `cord.search.decode`."""
+    Several calls, in whatever threads, may share their places: give all the same `InFlight`, and
+    each its `turn`; the lower one goes first. Raises `EngineUnreachable` when an engine is away
+    (worth a retry of the whole shard). Once `stop` is set no round begins, what is in flight ends
+    (within `DRAIN_S`), and `Stopped` is raised. `go_on_without_lost`: as in `cord.search.decode`.
+    """
     watcher = watcher or Silent()
-    places = Seats(in_flight) if isinstance(in_flight, int) else in_flight
+    places = InFlight(in_flight) if isinstance(in_flight, int) else in_flight
     todo = iter(problems)
     at_work: set[asyncio.Task[Decoding | Quarantined]] = set()
     ended: asyncio.Queue[asyncio.Task[Decoding | Quarantined]] = asyncio.Queue()
 
     async def one(problem: Problem) -> Decoding | Quarantined:
-        def on_round(decided: Round) -> None:
-            watcher.round_decided(problem, decided)
-            _check(stop)
-
         await places.take(turn)
         try:
-            _check(stop)
-            done = await _decode_or_quarantine(
-                problem, teachers, criterion, settings, seed, on_round, go_on_without_lost
-            )
-            watcher.problem_done(problem, done)
-            return done
+            with places.pace() as pace:
+                return await at_its_place(problem, pace)
         finally:
             places.leave()
+
+    async def at_its_place(problem: Problem, pace: Pace) -> Decoding | Quarantined:
+        def on_round(decided: Round) -> None:
+            watcher.round_decided(problem, decided)
+            places.go_on(pace)
+            _check(stop)
+
+        _check(stop)
+        search = decode(
+            problem,
+            teachers,
+            criterion,
+            settings,
+            seed,
+            on_round,
+            go_on_without_lost,
+            pace.urgency,
+        )
+        done = await _quarantine_if_refused(problem, search)
+        watcher.problem_done(problem, done)
+        return done
 
     def begin(number: int) -> None:
         for problem in islice(todo, number):
@@ -139,20 +153,12 @@ async def _break_off(tasks: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _decode_or_quarantine(
-    problem: Problem,
-    teachers: Sequence[Seat],
-    criterion: Criterion,
-    settings: SearchSettings,
-    seed: int,
-    on_round: Callable[[Round], None],
-    go_on_without_lost: bool,
+async def _quarantine_if_refused(
+    problem: Problem, search: Awaitable[Decoding]
 ) -> Decoding | Quarantined:
     begun = time.monotonic()
     try:
-        decoding = await decode(
-            problem, teachers, criterion, settings, seed, on_round, go_on_without_lost
-        )
+        decoding = await search
     except (EngineUnreachable, EngineRefused):
         raise
     except EngineError as error:

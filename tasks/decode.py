@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 from prefect import task
 
-from cord.engines.seats import shared_seats
 from cord.ensemble import open_ensemble
+from cord.in_flight import in_flight_of
 from cord.lake import Lake, open_lake
 from cord.lake.progress import decode_app
 from cord.lake.rows import (
@@ -75,7 +75,7 @@ def _decode(lake: Lake, run_id: str, shard: int) -> DecodedShard:
             recipe.search,
             recipe.run.seed,
             # All shards at work in this process share the run's places, the first shard first.
-            in_flight=shared_seats(f"run {run_id}", recipe.run.in_flight),
+            in_flight=in_flight_of(run_id, recipe.run.in_flight),
             turn=shard,
             watcher=ledger,
             stop=BOARD.stop,

@@ -9,8 +9,8 @@ from doubles.scripted_engine import ScriptedEngine
 
 from cord import scheduler
 from cord.engines import Proposal, ProposalRequest
-from cord.engines.seats import Seats
 from cord.errors import EngineError, EngineUnreachable
+from cord.in_flight import InFlight
 from cord.recipe import SearchSettings
 from cord.scheduler import Stopped, decode_problems
 from cord.scoring.predictive import PredictivePerplexity
@@ -165,7 +165,7 @@ async def test_a_round_that_does_not_end_holds_a_stop_up_for_a_while_only(
 
 
 def test_shards_in_several_threads_share_their_places_the_first_shard_goes_first() -> None:
-    places, lock = Seats(4), threading.Lock()
+    places, lock = InFlight(4), threading.Lock()
     at_work = most = 0
     order: list[int] = []
 

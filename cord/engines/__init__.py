@@ -36,8 +36,9 @@ class ProposalRequest:
     seed: int
     top_p: float = 1.0
     urgency: int = 0
-    """Where requests wait for a seat, the lower one goes first: the round it belongs to, so that
-    the problem that lags behind is served first. It changes nothing in the answer."""
+    """Where requests wait for a seat, the lower one goes first: the round it belongs to, counted
+    from where its problem began (`cord.in_flight`), so that the problem that lags behind is served
+    first. It changes nothing in the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class AnswerRequest:
     answers: tuple[str, ...]
     """Spellings to score, each on its own."""
     urgency: int = 0
-    """As in `ProposalRequest`."""
+    """As in `ProposalRequest`; the criterion knows the problem's own rounds only, so that scores,
+    which are short and close a round, go before the proposals of a run that is under way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 A server that is handed everything at once serves first what came first, and a problem that is
 rounds behind waits behind problems that are rounds ahead. So requests wait here instead, and a
 free seat goes to the most urgent one (`urgency`: the round, the lower the sooner), then to the one
-that has waited longest. A run's problems share such seats too: how many are decoded at once.
+that has waited longest. The problems of a run take such seats too (`cord.in_flight`).
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ _lock = threading.Lock()
 
 
 def shared_seats(name: str, number: int) -> Seats:
-    """The seats that everyone in this process who gives this name shares: a server's url, a run.
+    """The seats that everyone in this process who gives this name (a server's url) shares.
 
     Who asks for more than there are gets more for all."""
     with _lock:

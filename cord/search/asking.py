@@ -51,6 +51,7 @@ async def ask_teachers(
     seed: int,
     index: int,
     go_on_without_lost: bool = False,
+    urgency: int = 0,
 ) -> list[Answer]:
     """All teachers on all growing prefixes of round `index`, in the order of beam and recipe.
 
@@ -58,7 +59,7 @@ async def ask_teachers(
     else, and for any other failure, this raises `EngineError`."""
 
     async def ask(place: int, prefix: Trajectory, seat: Seat) -> Answer:
-        request = next_request(problem, prefix, seat, settings, seed, index, place)
+        request = next_request(problem, prefix, seat, settings, seed, index, place, urgency)
         try:
             proposal = await seat.engine.propose(request)
         except ContextTooLong as error:
@@ -94,19 +95,17 @@ async def _until_quorum(
     try:
         while waiting:
             how = asyncio.FIRST_EXCEPTION if quorum >= len(tasks) else asyncio.FIRST_COMPLETED
-            done, waiting = await asyncio.wait(waiting, return_when=how)
-            for task in done:
-                task.result()
-            come = [task.result() for task in tasks if task.done()]
+            _, waiting = await asyncio.wait(waiting, return_when=how)
+            come = [task.result() for task in tasks if task not in waiting]
             if len(come) >= quorum and any(answer.draft for answer in come):
                 break
     finally:
         for task in waiting:
             task.cancel()
-        if waiting:
-            await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)  # several may have failed
+    # A late one may still end in its own way, with an answer or an error: it is too late for both.
     return [
-        Answer(name, reason=TOO_LATE) if task.cancelled() else task.result()
+        Answer(name, reason=TOO_LATE) if task in waiting else task.result()
         for task, name in zip(tasks, names, strict=True)
     ]
 
@@ -119,6 +118,7 @@ def next_request(
     seed: int,
     index: int,
     place: int,
+    urgency: int,
 ) -> ProposalRequest:
     """What to ask a teacher for behind a prefix: a new step, or the rest of a cut one."""
     text = prefix.text
@@ -139,7 +139,7 @@ def next_request(
         temperature=seat.temperature,
         top_p=seat.top_p,
         seed=request_seed(seed, problem.id, index, place, seat.name),
-        urgency=index,
+        urgency=urgency,
     )
 
 

@@ -7,6 +7,7 @@ runs on three made-up log-probabilities as well as on a cluster.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 
 from cord.errors import ContextTooLong
@@ -28,6 +29,7 @@ async def decode(
     seed: int,
     on_round: Callable[[Round], None] | None = None,
     go_on_without_lost: bool = False,
+    urgency: int = 0,
 ) -> Decoding:
     """Search one problem's trajectory, step by step (method.md, part 3).
 
@@ -36,17 +38,17 @@ async def decode(
     beam is finished, when nothing can grow, after `settings.max_steps` rounds, or when
     `settings.max_problem_tokens` are spent. `on_round` hears of every decided round. Raises
     `EngineError` when an engine fails for good; with `go_on_without_lost` a teacher that is away is
-    only noted in its round."""
+    only noted in its round. `urgency` is the first round's (`ProposalRequest.urgency`)."""
     start = await criterion.score(problem, (), f"{seed}:{problem.id}:start")
     beam: tuple[Trajectory, ...] = (Trajectory(start_score=start),)
     rounds: list[Round] = []
-    spent = 0
+    spent, budget = 0, settings.max_problem_tokens or math.inf
     for index in range(settings.max_steps):
         growing = [(place, t) for place, t in enumerate(beam) if _can_grow(t, settings)]
-        if not growing or spent >= (settings.max_problem_tokens or spent + 1):
+        if not growing or spent >= budget:
             break
         answers = await ask_teachers(
-            problem, growing, teachers, settings, seed, index, go_on_without_lost
+            problem, growing, teachers, settings, seed, index, go_on_without_lost, urgency + index
         )
         drafts = merge(answer.draft for answer in answers if answer.draft)
         candidates, unscored = await _score(problem, drafts, criterion, f"{seed}:{index}")
