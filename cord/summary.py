@@ -51,8 +51,6 @@ class Share:
     """Asked of it by this run; None where that was not noted."""
     seconds_busy: float | None
     """In which at least one of them was at work."""
-    missing: int
-    """Problems in whose search it could not be reached at some time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +104,8 @@ class Summary:
     prompt_tokens: int
     cached_tokens: int | None
     cache_hits: float | None
+    missing: dict[str, int]
+    """Teachers that could not be reached, each with the problems in whose search that was so."""
     meta_prover: MetaProver
     servers: tuple[Server, ...]
     seconds: float | None
@@ -127,6 +127,12 @@ def summarise(lake: Lake, run_id: str, counts: dict[str, int], release: str | No
         "avg(score order by problem_id) filter (finished) as mean_score from mine where rank = 0",
     ).to_pylist()[0]
     total = query(lake, f"{tables} select {_COSTS} from spent").to_pylist()[0]
+    away = query(
+        lake,
+        tables + "select teacher, count(*) as n "
+        "from (select unnest(missing) as teacher from mine where rank = 0) "
+        "group by teacher order by teacher",
+    ).to_pylist()
     seconds = None
     if document.ended_at is not None:
         begun = document.started_at or document.created_at
@@ -151,6 +157,7 @@ def summarise(lake: Lake, run_id: str, counts: dict[str, int], release: str | No
         prompt_tokens=int(total["prompt"]),
         cached_tokens=_whole(total["cached"]),
         cache_hits=_ratio(total["cached"], total["prompt"]),
+        missing={row["teacher"]: int(row["n"]) for row in away},
         meta_prover=MetaProver(
             document.engines.get(META_PROVER, ""),
             None if scoring is None else scoring.requests,
@@ -178,16 +185,14 @@ def _shares(lake: Lake, tables: str, usage: Usage) -> tuple[Share, ...]:
         tables + f", costs_of as (select teacher, {_COSTS} from spent group by teacher), "
         "authors as (select unnest(teachers) as teacher from mine where rank = 0), "
         "steps_of as (select teacher, count(*) as n from authors group by teacher), "
-        "away as (select unnest(missing) as teacher from mine where rank = 0), "
-        "away_of as (select teacher, count(*) as n from away group by teacher), "
         "gains as ("
         "  select s.teacher, median(s.gain) as gain from steps s "
         "  where s.kept and exists (select 1 from mine m where m.key = s.key "
         "  and m.run_id = s.run_id) group by s.teacher"
-        ") select c.*, coalesce(n.n, 0) as steps, coalesce(a.n, 0) as missing, g.gain, "
+        ") select c.*, coalesce(n.n, 0) as steps, g.gain, "
         "coalesce(n.n / sum(n.n) over (), 0) as share "
         "from costs_of c left join steps_of n using (teacher) left join gains g using (teacher) "
-        "left join away_of a using (teacher) order by steps desc, teacher",
+        "order by steps desc, teacher",
     ).to_pylist()
     return tuple(_share(row, usage) for row in rows)
 
@@ -209,7 +214,6 @@ def _share(row: Row, usage: Usage) -> Share:
         request_seconds=float(row["seconds"]),
         requests=None if work is None else work.requests,
         seconds_busy=None if work is None else work.seconds_busy,
-        missing=int(row["missing"]),
     )
 
 

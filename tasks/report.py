@@ -83,7 +83,7 @@ def _cost(summary: Summary) -> str:
 
 def _cost_table(summary: Summary) -> list[dict[str, object]]:
     """A row for each teacher, and one for all of them."""
-    of_teachers = [
+    of_teachers: list[dict[str, object]] = [
         {
             "teacher": s.teacher,
             "proposals": s.proposals,
@@ -93,11 +93,11 @@ def _cost_table(summary: Summary) -> list[dict[str, object]]:
             "prompt tokens": s.prompt_tokens,
             "cache hits": _percent(s.cache_hits),
             "seconds busy": _number(s.seconds_busy, 1),
-            "missing in problems": s.missing,
+            "missing in problems": summary.missing.get(s.teacher, 0),
         }
         for s in summary.shares
     ]
-    of_all = {
+    of_all: dict[str, object] = {
         "teacher": "all",
         "proposals": sum(s.proposals for s in summary.shares),
         "tokens proposed": summary.tokens_proposed,
@@ -106,8 +106,8 @@ def _cost_table(summary: Summary) -> list[dict[str, object]]:
         "prompt tokens": summary.prompt_tokens,
         "cache hits": _percent(summary.cache_hits),
     }
-    judge = summary.meta_prover
-    scoring = {"teacher": "meta-prover", "seconds busy": _number(judge.seconds_busy, 1)}
+    busy = _number(summary.meta_prover.seconds_busy, 1)
+    scoring: dict[str, object] = {"teacher": "meta-prover", "seconds busy": busy}
     return [*of_teachers, of_all, scoring]
 
 
