@@ -12,11 +12,12 @@ Sampling is all in the recipe: defaults that a model's `generation_config.json` 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cord.engines import AnswerRequest, EngineInfo, FinishReason, Proposal, ProposalRequest
 from cord.engines.prefix import own_ids
+from cord.engines.scoring_ways import WAYS, ScoringWay
 from cord.engines.server_metrics import MeteredServer
 from cord.engines.vllm_http import Answer, Patience, VllmServer
 from cord.engines.vllm_scoring import Scoring
@@ -48,7 +49,7 @@ class VllmEngine:
 
     `api_key_env` names the environment variable that holds the server's key. The key is read for
     each request and kept nowhere. `identity` is what names the model, where the caller knows
-    better than the server's listing."""
+    better than the server's listing. `ways` are the ways to score that may be used."""
 
     def __init__(
         self,
@@ -59,11 +60,12 @@ class VllmEngine:
         patience: Patience | None = None,
         connections: int = 256,
         identity: str = "",
+        ways: Mapping[str, ScoringWay] = WAYS,
     ) -> None:
         self._api_key_env = api_key_env
         self._server = VllmServer(url, model, api_key_env, patience or Patience(), connections)
         self._tokenizer = VllmTokenizer(self._server, instructions)
-        self._score = Scoring(self._server, self._tokenizer)
+        self._score = Scoring(self._server, self._tokenizer, ways)
         self._identity = identity
         self._served: _Served | None = None
         self._info: EngineInfo | None = None

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _MODELS = "/v1/models"
 _COMPLETIONS = "/v1/completions"
+_HEAVY = ("/completions", "/generate")  # what the model itself answers
 _LOOK: Answer = {"prompt": "1", "max_tokens": 1, "temperature": 0}
 
 
@@ -147,7 +148,7 @@ class VllmServer:
         self, method: str, path: str, body: Answer | None, patience_s: float
     ) -> Answer:
         """Ask once; look whether the server is still there when it has long been silent."""
-        if not path.endswith("/completions"):
+        if not path.endswith(_HEAVY):
             light_s = min(self.patience.look_s, self.patience.answer_s)
             return await self._ask_once(method, path, body, light_s)
         silence_s = self.patience.silence_s

@@ -18,12 +18,12 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
-from cord.engines.scoring_ways import PLAIN, WAYS, WayLost
+from cord.engines.scoring_ways import PLAIN, WAYS, ScoringWay, WayLost
 from cord.engines.vllm_http import VllmServer
 from cord.engines.vllm_tokens import Ids, VllmTokenizer
 from cord.errors import EngineError, EngineUnreachable
@@ -57,9 +57,16 @@ class Scoring:
     """Reads log-probabilities of one server in the best way it has. Safe from several event loops
     and threads: they share one probe."""
 
-    def __init__(self, server: VllmServer, tokenizer: VllmTokenizer) -> None:
+    def __init__(
+        self,
+        server: VllmServer,
+        tokenizer: VllmTokenizer,
+        ways: Mapping[str, ScoringWay] = WAYS,
+    ) -> None:
+        """`ways`: those to try, the fastest first; the plain one is there in any case."""
         self._server = server
         self._tokenizer = tokenizer
+        self._ways = {**ways, PLAIN: WAYS[PLAIN]}
         self._probe: Future[_Choice] | None = None
         self._failures = Counter[str]()  # of ways that pass their probe
         self._lock = threading.Lock()
@@ -81,14 +88,14 @@ class Scoring:
         choice, tried = await self._chosen(), list[str]()
         while tried.count(choice.name) < 2:
             try:
-                return await WAYS[choice.name](self._server, context, answers)
+                return await self._ways[choice.name](self._server, context, answers)
             except WayLost as error:
                 tried.append(choice.name)
                 choice = await self._chosen(choice)
                 _log.warning("%s; scoring was by %s, is by %s", error, tried[-1], choice.name)
         with self._lock:
             self._failures[choice.name] += 1
-        return await WAYS[PLAIN](self._server, context, answers)
+        return await self._ways[PLAIN](self._server, context, answers)
 
     async def _chosen(self, lost: _Choice | None = None) -> _Choice:
         """The choice in force; probes where there is none, or where it is `lost`."""
@@ -121,8 +128,8 @@ class Scoring:
         context = await self._tokenizer.prompt_ids(_QUESTION)  # fails without a chat template
         context += await self._tokenizer.ids(ANSWER_PROBE)
         answers = [await self._tokenizer.ids(answer) for answer in _ANSWERS]
-        reference = await WAYS[PLAIN](self._server, context, answers)
-        for name, way in WAYS.items():
+        reference = await self._ways[PLAIN](self._server, context, answers)
+        for name, way in self._ways.items():
             if name == PLAIN or self._failures[name] >= _FAILURES:
                 continue
             try:
