@@ -40,6 +40,7 @@ class Passage:
     headers: list[tuple[bytes, bytes]]
     content: bytes
     connection: h11.Connection
+    reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     open: bool = True
     """The connection is to be kept."""
@@ -81,7 +82,10 @@ class Passage:
         self.open = False
 
     def count_as_passed(self, answer: httpx.Response) -> None:
-        """The whole answer of the real server goes to cord."""
+        """The whole answer of the real server goes to cord, if it still waits for it."""
+        if self.reader.at_eof():
+            self.proxy.counts["too late"] += 1
+            return
         self.proxy.counts["passed"] += 1
         if self.is_proposal and answer.status_code == httpx.codes.OK:
             self.proxy.tokens += answer.json()["usage"]["completion_tokens"]
@@ -157,13 +161,13 @@ async def garbage(passage: Passage) -> None:
 async def drip(passage: Passage) -> None:
     """The whole answer, in small pieces."""
     answer = await passage.upstream()
-    passage.count_as_passed(answer)
     body = answer.content
     await passage.write(b"", len(body))
     for start in range(0, len(body), 64):
         passage.writer.write(body[start : start + 64])
         await passage.writer.drain()
         await asyncio.sleep(0.001)
+    passage.count_as_passed(answer)
 
 
 async def drip_for_ever(passage: Passage) -> None:
@@ -277,7 +281,15 @@ class FaultProxy:
 
     def cut(self) -> None:
         """Nobody listens any more, and what was under way is torn off."""
-        self._run(self._unlisten())
+
+        async def unlisten() -> None:
+            self._unlisten()
+
+        self._run(unlisten())
+
+    def cut_from_within(self) -> None:
+        """`cut`, from a fault or from `before`."""
+        self._unlisten()
 
     def mend(self) -> None:
         """Listen again, on the same port."""
@@ -292,7 +304,7 @@ class FaultProxy:
         await self._listen()
 
     async def _stop(self) -> None:
-        await self._unlisten()
+        self._unlisten()
         ours = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in ours:
             task.cancel()
@@ -303,7 +315,7 @@ class FaultProxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def _unlisten(self) -> None:
+    def _unlisten(self) -> None:
         self._server.close()
         for writer in list(self._writers):
             writer.transport.abort()
@@ -342,7 +354,9 @@ class FaultProxy:
                 content += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 method, path = head.method.decode(), head.target.decode()
-                return Passage(self, method, path, list(head.headers), content, connection, writer)
+                return Passage(
+                    self, method, path, list(head.headers), content, connection, reader, writer
+                )
             else:
                 return None
 

@@ -81,7 +81,8 @@ async def test_a_storm_changes_no_byte_and_counts_nothing_twice(proxy, quiet):
 
 @pytest.mark.parametrize("fault", fault_proxy.PASSING, ids=lambda fault: fault.__name__)
 async def test_each_fault_alone_is_survived(proxy, quiet, fault):
-    engine = engine_behind(proxy, answer_s=1.0, look_s=20.0)
+    slow = fault in (hang, fault_proxy.drip_for_ever)
+    engine = engine_behind(proxy, answer_s=2.0 if slow else 20.0)
     await engine.describe()
     scores = fault in (fault_proxy.nan_logprobs, fault_proxy.no_logprobs)
     proxy.aim = is_score if scores else proxy.aim
