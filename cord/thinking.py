@@ -25,7 +25,7 @@ _NEXT_MESSAGE = re.compile(
 )
 # The change to another message, cut off; or a call of a tool, of which there are none.
 _TORN_MESSAGE = re.compile(
-    r"<\|end\|>(?:<\|start\|>[^<]*(?:<\|channel\|>[^<]*)?)?\Z"
+    r"(?:<\|end\|>(?:<\|start\|>[^<]*(?:<\|channel\|>[^<]*)?)?)+\Z"
     r"|<\|end\|><\|start\|>assistant to=.*\Z",
     re.DOTALL,
 )

@@ -1,6 +1,14 @@
 import pytest
 
-from cord.prompts import messages, split_thinking, step_opening, thinking_opening
+from cord.prompts import (
+    knows_words,
+    messages,
+    one_message,
+    split_thinking,
+    stands_in,
+    step_opening,
+    thinking_opening,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,3 +37,18 @@ def test_steps_are_counted_from_one() -> None:
 def test_thinking_ends_at_the_first_closing_tag() -> None:
     assert split_thinking("a</think>b</think>c") == ("a", "b</think>c")
     assert split_thinking("a") == ("a", None)
+
+
+def test_instructions_can_stand_in_front_of_the_question() -> None:
+    assert one_message("q", "be brief") == [{"role": "user", "content": "be brief\n\nq"}]
+    assert one_message("q", "") == [{"role": "user", "content": "q"}]
+
+
+def test_a_text_is_found_in_a_prompt_whatever_became_of_its_spaces() -> None:
+    assert stands_in(" be\n brief ", "<|system|>be brief<|user|>")
+    assert not stands_in("be brief", "<|system|>You are Phi<|user|>")
+
+
+@pytest.mark.parametrize(("tokens", "known"), [(10, True), (35, False)])
+def test_a_tokenizer_that_spells_letter_by_letter_knows_no_words(tokens: int, known: bool) -> None:
+    assert knows_words("Think in numbered sections, please.", tokens) is known

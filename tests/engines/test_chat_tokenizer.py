@@ -1,10 +1,13 @@
 import copy
+from pathlib import Path
 
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+import cord.miniature
 from cord.engines.chat_tokenizer import ChatTokenizer
 from cord.errors import EngineError
+from cord.prompts import INSTRUCTIONS
 
 END, SYSTEM, USER, ASSISTANT = range(4)
 
@@ -72,3 +75,11 @@ def test_a_lone_surrogate_is_named_not_crashed_on(tokenizer: ChatTokenizer) -> N
         tokenizer.prompt_ids("a\ud800b")
     with pytest.raises(EngineError, match="not valid Unicode"):
         tokenizer.text_ids("a\ud800b")
+
+
+def test_the_miniatures_models_are_spared_instructions_that_they_cannot_read() -> None:
+    models = Path(cord.miniature.__file__).parent / "models"
+    tokenizer = ChatTokenizer.from_folder(models / "ada", INSTRUCTIONS)
+    assert tokenizer.spell(tokenizer.prompt_ids("Start 9; +5")) == (
+        "<|bos|><|user|>Start 9; +5<|assistant|><think>\n"
+    )
