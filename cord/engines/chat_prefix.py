@@ -9,7 +9,7 @@ know, lax ones take them and start over: so each way is tried, and believed only
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,19 +71,12 @@ def starts_over(reply: str) -> bool:
     return len(begins) < _FEW or begins.startswith((THINK_OPEN, PROBE_BEGUN[:20], "### Step 1"))
 
 
-def halves(reply: str) -> Sequence[tuple[str, str]]:
-    """Places to cut a reply at, as (what it is begun with, what must follow); best in front of a
-    space, where tokens begin."""
-    cuts = []
-    for share in (0.5, 0.25):
-        middle = max(1, int(len(reply) * share))
-        place = reply.rfind(" ", 1, middle + 1)
-        cuts.append(place if place > 0 else middle)
-    return [(reply[:cut], reply[cut:]) for cut in dict.fromkeys(cuts)]
-
-
-def goes_on(rest: str, reply: str) -> bool:
-    """Whether `reply` says what was to follow; spaces may be lost on the way."""
-    expected, said = "".join(rest.split()), "".join(reply.split())
+def goes_on(whole: str, half: str, reply: str) -> bool:
+    """Whether `reply`, said behind `half`, is the rest of `whole`; spaces may be lost on the
+    way."""
+    expected, first, said = ("".join(text.split()) for text in (whole, half, reply))
+    if not expected.startswith(first):
+        return False
+    expected = expected[len(first) :]
     alike = min(_ALIKE, len(expected), len(said))
     return alike >= _FEW and expected[:alike] == said[:alike]

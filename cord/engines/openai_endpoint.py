@@ -24,7 +24,6 @@ from cord.engines.chat_prefix import (
     WAYS,
     ChatPrefix,
     goes_on,
-    halves,
     starts_over,
 )
 from cord.engines.chat_reply import joined, met_stop, usage_of
@@ -200,18 +199,20 @@ class OpenAIEngine:
         )
 
     async def _goes_on(self, way: ChatPrefix) -> bool:
-        reply = await self._probe(way, PROBE_BEGUN)
-        if starts_over(reply):
+        whole = await self._probe(way, PROBE_BEGUN, _PROBE_TOKENS)
+        if starts_over(whole):
             return False
-        for half, rest in halves(reply):
-            if goes_on(rest, await self._probe(way, PROBE_BEGUN + half)):
+        for tokens in (_PROBE_TOKENS // 4, _PROBE_TOKENS // 2):
+            # Cut by the endpoint, so that the cut lies between two tokens.
+            half = await self._probe(way, PROBE_BEGUN, tokens)
+            if goes_on(whole, half, await self._probe(way, PROBE_BEGUN + half, _PROBE_TOKENS)):
                 return True
         return False
 
-    async def _probe(self, way: ChatPrefix, begun: str) -> str:
+    async def _probe(self, way: ChatPrefix, begun: str, tokens: int) -> str:
         """What the endpoint says behind `begun`, without randomness."""
         body = way.request(PROBE_QUESTION, self._instructions, begun)
-        body |= {"max_tokens": _PROBE_TOKENS, "temperature": 0}
+        body |= {"max_tokens": tokens, "temperature": 0}
         first_contact_s = self._server.patience.first_contact_s
         try:
             answer = await self._chat(
@@ -224,7 +225,7 @@ class OpenAIEngine:
                 raise
             self._takes_seeds = False
             answer = await self._chat(body, first_contact_s)
-        return self._choice(answer, (), closed=False)[0]
+        return self._choice(answer, (), closed=THINK_CLOSE in begun)[0]
 
     def _choice(
         self, answer: Answer, stop: Sequence[str], closed: bool

@@ -73,9 +73,10 @@ class OpenAIAnswers(VllmAnswers):
 
     def _message(self, begun: str | None, body: Json) -> Json:
         if begun is None:
-            return {"role": "assistant", "content": "Okay, the user wants a sum. So 17 + 26 = 43."}
+            said = "Okay, the user wants a sum of two numbers. So 17 + 26 = 43."
+            return {"role": "assistant", "content": said[: 2 * body["max_tokens"]]}
         at = len(begun) % len(RHYME)
-        said = (2 * RHYME)[at : at + 30]
+        said = (2 * RHYME)[at : at + min(2 * body["max_tokens"], 40)]
         if self.takes == "mark, apart":
             return {"role": "assistant", "content": "", "reasoning_content": said}
         return {"role": "assistant", "content": said}

@@ -12,7 +12,9 @@ from cord.engines.availability import Patience
 from cord.engines.chat_prefix import WAYS
 from cord.engines.chat_reply import joined
 from cord.engines.openai_endpoint import USUAL_CONTEXT, OpenAIEngine
-from cord.errors import ContextTooLong, EngineError, EngineUnreachable
+from cord.ensemble import open_ensemble
+from cord.errors import ContextTooLong, EngineError, EngineUnreachable, RecipeError
+from cord.recipe_file import parse_recipe
 from cord.types import Step
 
 QUICK = Patience(total_s=2.0, first_wait_s=0.01, longest_wait_s=0.05, first_contact_s=0.3)
@@ -264,3 +266,37 @@ async def test_an_endpoint_that_is_not_there_is_said_soon(server, engine):
     with pytest.raises(EngineUnreachable, match="'m' on the OpenAI-compatible endpoint"):
         await engine.describe()
     server.__enter__()
+
+
+# -- in a recipe ----------------------------------------------------------------------------------
+
+RECIPE = """\
+name: mixed
+problems: {path: p.jsonl}
+teachers:
+  - {name: far, url: "http://far:1/v1", model: m, engine: openai, context: 4096}
+meta_prover: far
+"""
+
+
+def test_as_a_meta_prover_it_is_refused_with_line_and_remedy():
+    with pytest.raises(
+        RecipeError, match=r"r\.yaml.* m .* cannot score; name a model"
+    ):
+        parse_recipe(RECIPE, "r.yaml")
+
+
+@pytest.mark.parametrize("field", ["context: 4096, ", ""])
+def test_a_recipe_opens_it_as_a_teacher(field, tmp_path):
+    text = RECIPE.replace("meta_prover: far", 'meta_prover: {model: "cord:meta"}')
+    recipe = parse_recipe(text.replace("context: 4096, ", field))
+    seat = open_ensemble(recipe, tmp_path).teachers[0]
+    engine = seat.engine
+    while not isinstance(engine, OpenAIEngine):
+        engine = engine.engine  # behind its seats and its meter
+    assert "http://far:1/v1" in repr(engine)
+
+
+def test_a_context_for_another_kind_of_model_is_refused():
+    with pytest.raises(RecipeError, match="`context` is for `engine: openai`"):
+        parse_recipe(RECIPE.replace("engine: openai, ", ""))
