@@ -24,6 +24,8 @@ from contextlib import suppress
 from types import FrameType
 
 LOOK_EVERY_S = 0.5
+LEFT_BEHIND_S = 3.0
+"""Grace for what a server leaves behind that has ended by itself: it is to be started again."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -46,7 +48,8 @@ def supervise(parent: int, grace_s: float, command: list[str]) -> int:
         readable, _, _ = select.select([0], [], [], LOOK_EVERY_S)
         if readable and not os.read(0, 4096):
             break
-    _end_group(server, grace_s)
+    ended_by_itself = server.poll() is not None
+    _end_group(server, min(grace_s, LEFT_BEHIND_S) if ended_by_itself else grace_s)
     return server.returncode if server.returncode >= 0 else 128 - server.returncode
 
 
