@@ -304,9 +304,9 @@ class Recipe(Section):
         scored = self.search.criterion == "predictive-perplexity"
         if scored and self.meta_prover_model.kind == "openai":
             raise ValueError(
-                f"meta_prover {self.meta_prover_model.model} is behind an OpenAI-compatible "
-                "endpoint (`engine: openai`), which gives no log-probabilities: it can be a "
-                "teacher but cannot score; name a model on a vLLM server, or an embedded one"
+                f"{self.meta_prover_model.model} is behind an OpenAI-compatible endpoint "
+                "(`engine: openai`), which gives no log-probabilities: it can be a teacher but "
+                "cannot score; as meta_prover name a model on a vLLM server, or an embedded one"
             )
         return self
 
