@@ -23,6 +23,7 @@ T = TypeVar("T")
 _MODELS = "/v1/models"
 _COMPLETIONS = "/v1/completions"
 _HEAVY = ("/completions", "/generate")  # what the model itself answers
+_LEAST_S = 10.0
 _LOOK: Answer = {"prompt": "1", "max_tokens": 1, "temperature": 0}
 
 
@@ -149,8 +150,7 @@ class VllmServer:
     ) -> Answer:
         """Ask once; look whether the server is still there when it has long been silent."""
         if not path.endswith(_HEAVY):
-            light_s = min(self.patience.look_s, self.patience.answer_s)
-            return await self._ask_once(method, path, body, light_s)
+            return await self._ask_once(method, path, body, self._soon_s(patience_s))
         silence_s = self.patience.silence_s
         asking = asyncio.ensure_future(self._ask_once(method, path, body, self.patience.answer_s))
         asking.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -176,7 +176,7 @@ class VllmServer:
                         "POST",
                         _COMPLETIONS,
                         {"model": self.model, **_LOOK},
-                        min(self.patience.look_s, self.patience.answer_s),
+                        self._soon_s(patience_s),
                     )
                 except PassingError as error:
                     failure = error
@@ -188,6 +188,10 @@ class VllmServer:
                 raise self._unreachable(there.reason, patience_s)
             else:
                 await asyncio.sleep(there.pause_s(patience_s))
+
+    def _soon_s(self, patience_s: float) -> float:
+        """For an answer that costs the server next to nothing; little, where patience is short."""
+        return min(self.patience.look_s, self.patience.answer_s, max(patience_s, _LEAST_S))
 
     async def _ask_once(
         self, method: str, path: str, body: Answer | None, answer_s: float
