@@ -61,6 +61,10 @@ def test_a_run_and_a_refused_one_are_told_truly(factory: Factory, moto_s3: S3Ser
         assert json.loads(shown.artifacts[stage]["data"]), stage
     assert "small@1" in shown.artifacts["release"]["data"]
     assert "| problems |" in shown.artifacts["summary"]["data"]
+    assert "thrown away" in shown.artifacts["summary"]["data"]
+    cost = json.loads(shown.artifacts["cost"]["data"])
+    assert [row["teacher"] for row in cost[-2:]] == ["all", "meta-prover"]
+    assert cost[-2]["tokens proposed"] == sum(row["tokens proposed"] for row in cost[:-2]) > 0
 
     factory.write_recipe(contract={"min_correct": 1.0, "max_record_tokens": 1})
     assert factory.run("--run-id", "turned-down").code == 3

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factory import Factory
@@ -37,6 +38,8 @@ def test_a_whole_refresh_its_repeat_another_seed_and_ten_more_problems(factory: 
     assert sum(s["share"] for s in made["shares"]) == pytest.approx(1)
     before = factory.ask("select * from records order by problem_id", "--release", "small@1")
     assert len(before) == made["records"]
+    assert all(record["missing"] == [] for record in before)
+    cost_adds_up(factory, made)
 
     begun = time.monotonic()
     again = factory.run()
@@ -56,6 +59,8 @@ def test_a_whole_refresh_its_repeat_another_seed_and_ten_more_problems(factory: 
         f"select count(distinct problem_id) as n from trajectories where run_id = '{run_id}'"
     )
     assert decoded == [{"n": 10}], "the eight problems of the first run were decoded again"
+    assert more.json["tokens_reused"] == made["tokens_proposed"], "what they had cost is told apart"
+    assert more.json["tokens_proposed"] > more.json["tokens_reused"]
 
     listed = factory.cord("releases", "--json").json
     assert [row["release"] for row in listed] == ["small@1", "small@2", "small@3"]
@@ -81,6 +86,42 @@ def test_a_whole_refresh_its_repeat_another_seed_and_ten_more_problems(factory: 
         "select teacher, count(*) n, avg(score) s from steps where kept group by 1"
     )
     assert {row["teacher"] for row in shares} == {"ada", "ben", "cyd"}
+
+
+def cost_adds_up(factory: Factory, made: dict[str, Any]) -> None:
+    """One run's tables and its summary tell the same of what it cost, by teacher and in all."""
+    for part in (made, *made["shares"]):
+        assert part["tokens_proposed"] == part["tokens_kept"] + part["tokens_thrown_away"]
+        assert 0 < part["cached_tokens"] < part["prompt_tokens"]
+        assert part["cache_hits"] == part["cached_tokens"] / part["prompt_tokens"]
+    shares = {share["teacher"]: share for share in made["shares"]}
+    assert set(shares) == {"ada", "ben", "cyd"}
+    for name in ("tokens_proposed", "tokens_kept", "prompt_tokens", "cached_tokens"):
+        assert made[name] == sum(share[name] for share in shares.values())
+    assert made["tokens_per_record"] == made["tokens_proposed"] / made["records"]
+    assert made["tokens_reused"] == 0 and made["servers"] == [] and made["missing"] == {}
+
+    figures = "sum(tokens) t, sum(prompt_tokens) p, sum(cached_tokens) c, sum(seconds) s"
+    paid = factory.ask(f"select teacher, sum(proposals) n, {figures} from costs group by 1")
+    scored = factory.ask(f"select teacher, count(*) n, {figures} from steps group by 1")
+    best = "select sum(tokens) t from trajectories where rank = 0"
+    assert factory.ask(best) == [{"t": made["tokens_kept"]}]
+    for row in paid:
+        share = shares[row["teacher"]]
+        assert row["t"] == share["tokens_proposed"] and row["p"] == share["prompt_tokens"]
+        assert row["n"] == share["proposals"] == share["requests"], "none is asked twice"
+        assert 0 < share["seconds_busy"] <= made["seconds"] + 1
+    for row in scored:  # without those that were rejected, or written by another one as well
+        all_of_it = next(cost for cost in paid if cost["teacher"] == row["teacher"])
+        assert all(0 < row[figure] <= all_of_it[figure] for figure in "ntpc")
+        assert 0 < row["s"] <= all_of_it["s"] + 1e-6
+    rejected = sum(row["n"] for row in paid) - sum(row["n"] for row in scored)
+    assert rejected >= 0
+    # Each scored step is one request of the meta-prover, and the empty prefix of each problem.
+    scorings = sum(row["n"] for row in scored) + made["problems"]
+    assert made["meta_prover"]["requests"] == scorings
+    assert made["meta_prover"]["seconds_busy"] > 0
+    assert made["meta_prover"]["engine"].startswith("cord:meta on embedded")
 
 
 def test_the_same_recipe_gives_the_same_bytes_however_it_is_carried_out(factory: Factory) -> None:

@@ -55,6 +55,7 @@ def test_three_homogeneous_teachers_on_one_server(factory: Factory, url: str) ->
     assert made["run_id"] == checked.json["run_id"]
     assert made["problems"] == 6 == made["records"] + made["wrong"] + made["quarantined"]
     assert 0 < made["tokens_kept"] <= made["tokens_proposed"]
+    cost_is_known(made, url)
 
     steps = factory.ask("select * from steps")
     # They often write the same, which then counts once and keeps all its authors.
@@ -79,6 +80,22 @@ def test_three_homogeneous_teachers_on_one_server(factory: Factory, url: str) ->
     assert KEY not in said
     lake = (file for file in Path(factory.lake).rglob("*") if file.is_file())
     assert not any(KEY.encode() in file.read_bytes() for file in lake)
+
+
+def cost_is_known(made: dict[str, Any], url: str) -> None:
+    """What the server counted during the run covers what its teachers were told."""
+    (server,) = made["servers"]
+    assert server["server"] == url
+    assert server["generation_tokens"] >= made["tokens_proposed"]
+    assert server["prompt_tokens"] >= made["prompt_tokens"], "the scoring reads as well"
+    # A hit is counted in whole blocks, and prompts are short here.
+    assert 0 < server["cached_tokens"] < server["cache_queries"]
+    assert server["cache_hits"] == server["cached_tokens"] / server["cache_queries"]
+    for share in made["shares"]:
+        assert 0 < share["cached_tokens"] < share["prompt_tokens"]
+        assert share["requests"] == share["proposals"] and share["seconds_busy"] > 0
+    assert sum(s["tokens_proposed"] for s in made["shares"]) == made["tokens_proposed"]
+    assert made["meta_prover"]["requests"] > 0 and "vllm 0." in made["meta_prover"]["engine"]
 
 
 def well_formed(text: str, finished: bool) -> None:
