@@ -61,6 +61,9 @@ def _secret_free(url: str) -> str:
     return url.rstrip("/")
 
 
+VLLM_MEMORY_SHARE = 0.92
+"""What vLLM takes of a GPU's memory where it is told nothing (0.32; 0.9 in older ones)."""
+
 _CORDS_ARGUMENTS = {
     "--model": "it is what `model` says",
     "--served-model-name": "the server goes by the name in `model`",
@@ -308,6 +311,20 @@ class Recipe(Section):
                 "(`engine: openai`), which gives no log-probabilities: it can be a teacher but "
                 "cannot score; as meta_prover name a model on a vLLM server, or an embedded one"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _gpus_hold_their_models(self) -> Self:
+        models = [*self.teachers, self.meta_prover_model]
+        served = {m.model: m.serve for m in models if m.managed and m.serve is not None}.items()
+        for gpu in sorted({gpu for _, serve in served for gpu in serve.gpus}):
+            taken = {m: s.memory_share or VLLM_MEMORY_SHARE for m, s in served if gpu in s.gpus}
+            if sum(taken.values()) > 1 + 1e-9 and len(taken) > 1:
+                each = " and ".join(f"{model} ({share:g})" for model, share in taken.items())
+                raise ValueError(
+                    f"GPU {gpu} is to hold {each}: more than all of its memory; give each a "
+                    "smaller serve.memory_share, or another GPU"
+                )
         return self
 
     @property

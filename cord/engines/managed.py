@@ -61,14 +61,17 @@ class ManagedVllmEngine(VllmEngine):
         )
 
     async def propose(self, request: ProposalRequest) -> Proposal:
+        """As `VllmEngine`, once the server is up."""
         await self._up()
         return await super().propose(request)
 
     async def answer_logprobs(self, request: AnswerRequest) -> Sequence[tuple[float, ...]]:
+        """As `VllmEngine`, once the server is up."""
         await self._up()
         return await super().answer_logprobs(request)
 
     async def prompt_tokens(self, question: str) -> int:
+        """As `VllmEngine`, once the server is up."""
         await self._up()
         return await super().prompt_tokens(question)
 

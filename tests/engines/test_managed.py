@@ -22,7 +22,7 @@ from cord.engines.vllm_keeper import VllmKeeper, servers_starting, stop_servers
 from cord.engines.vllm_log import phase_of, reason_in
 from cord.engines.vllm_process import ReservedPort
 from cord.errors import EngineError, EngineRefused, EngineUnreachable
-from cord.recipe import Model, ServeSettings
+from cord.recipe import Model, Recipe, ServeSettings
 
 QWQ = "Qwen/QwQ-32B"
 
@@ -148,6 +148,42 @@ def test_a_missing_vllm_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("CORD_VLLM", "/no/such/vllm")
     with pytest.raises(EngineError, match=r"CORD_VLLM names /no/such/vllm"):
         serving().command(8123)
+
+
+def teacher(name: str, **serve: Any) -> dict[str, Any]:
+    return {"name": name, "model": f"org/{name}", "serve": serve}
+
+
+def recipe_of(*teachers: dict[str, Any]) -> Recipe:
+    first = teachers[0]["name"]
+    problems = {"path": "p.jsonl"}
+    return Recipe.model_validate(
+        {"name": "r", "problems": problems, "teachers": teachers, "meta_prover": first}
+    )
+
+
+def test_models_that_share_a_gpu_must_fit_into_it():
+    with pytest.raises(ValueError, match=r"GPU 1 is to hold org/a \(0.92\) and org/b \(0.5\)"):
+        recipe_of(teacher("a", gpus=[0, 1]), teacher("b", gpus=[1], memory_share=0.5))
+    recipe_of(
+        teacher("a", gpus=[0], memory_share=0.45),
+        teacher("b", gpus=[0], memory_share=0.45),
+        teacher("c", gpus=[1]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("argument", "remedy"),
+    [
+        ("--api-key=sesame", "api_key_env"),
+        ("--max_model_len", "write it as `context`"),
+        ("--port", "leave it out"),
+    ],
+)
+def test_arguments_that_are_cords_own_are_refused(argument, remedy):
+    with pytest.raises(ValueError, match=remedy) as refused:
+        ServeSettings(arguments=(argument, "8"))
+    assert "sesame" not in str(refused.value.errors()[0]["msg"])
 
 
 # -- what it is called ----------------------------------------------------------------------------
