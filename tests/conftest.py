@@ -14,6 +14,7 @@ pytest_plugins = ["s3_server", "vllm_server", "factory"]
 COSTLY = {
     "vllm_server": "vllm",
     "own_vllm_server": "vllm",
+    "managed_vllm": "vllm",
     "ceph_s3": "ceph",
 }
 """Servers that start slowly; tests that use one go to the same worker, which starts it once."""
