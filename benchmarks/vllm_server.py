@@ -39,7 +39,8 @@ FLAGS = (
 )
 ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else servers side by side crowd on the first core
-    "OMP_NUM_THREADS": str(os.cpu_count() or 1),
+    # As vLLM does by itself where it binds: one core is the HTTP side's and the scheduler's.
+    "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) - 1)),
     "VLLM_PLUGINS": "",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
