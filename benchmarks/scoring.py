@@ -109,8 +109,8 @@ async def measure(url: str, model: str, lengths: Sequence[int], quick: bool) -> 
     """All ways that the server has, at each prefix length; prints as it goes."""
     chosen = (await VllmEngine(url, model).describe()).scoring
     engines = {}
-    for name, way in WAYS.items():
-        engine = VllmEngine(url, model, ways={name: way})
+    for name, read in WAYS.items():
+        engine = VllmEngine(url, model, ways={name: read})
         if (await engine.describe()).scoring == name:
             engines[name] = engine
     print(f"ways that this server has: {', '.join(engines)}; cord chooses {chosen}")
