@@ -13,10 +13,10 @@ answer. What a failed request means is decided by one rule:
 3. *The server is lost* once it was in doubt for the whole patience of whoever asks, counted from
    its first failure and shared by all. Further requests then fail at once as `EngineUnreachable`;
    every few seconds one of them looks first, and when that is answered the server is used again.
-4. *The request is at fault* when it fails `Patience.tries` times with the server there all along:
-   each time it, or another request, was answered before any look failed. That request alone fails,
-   as `EngineError`, and costs its own problem. Refused connections, 408, 425, 429, 502, 503 and
-   504 are never the request's fault.
+4. *The request is at fault* when it fails `Patience.tries` times, or for the whole patience, with
+   the server there all along: each time it, or another request, was answered before any look
+   failed. That request alone fails, as `EngineError`, and costs its own problem. Refused
+   connections, 408, 425, 429, 502, 503 and 504 are never the request's fault.
 """
 
 from __future__ import annotations
