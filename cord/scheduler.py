@@ -99,14 +99,7 @@ async def decode_problems(
 
         _check(stop)
         search = decode(
-            problem,
-            teachers,
-            criterion,
-            settings,
-            seed,
-            on_round,
-            go_on_without_lost,
-            pace.urgency,
+            problem, teachers, criterion, settings, seed, on_round, go_on_without_lost, pace.urgency
         )
         done = await _quarantine_if_refused(problem, search)
         watcher.problem_done(problem, done)
