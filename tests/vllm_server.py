@@ -41,6 +41,7 @@ FLAGS = (
     *("--dtype", "float32", "--max-model-len", str(CONTEXT)),
     *("--max-num-batched-tokens", str(2 * CONTEXT), "--max-num-seqs", "64"),
     *("--no-enable-chunked-prefill", "--enforce-eager"),
+    *("--block-size", "32"),  # prompts are short here, and only whole blocks are cached
     *("--enable-prompt-tokens-details", "--disable-uvicorn-access-log"),
     *forced_decoding_flags.FLAGS,  # as cord starts its own, so that scoring uses the cache
 )

@@ -88,7 +88,6 @@ def cost_is_known(made: dict[str, Any], url: str) -> None:
     assert server["server"] == url
     assert server["generation_tokens"] >= made["tokens_proposed"]
     assert server["prompt_tokens"] >= made["prompt_tokens"], "the scoring reads as well"
-    # A hit is counted in whole blocks, and prompts are short here.
     assert 0 < server["cached_tokens"] < server["cache_queries"]
     assert server["cache_hits"] == server["cached_tokens"] / server["cache_queries"]
     for share in made["shares"]:
