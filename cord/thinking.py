@@ -29,6 +29,13 @@ _TORN_MESSAGE = re.compile(
     r"|<\|end\|><\|start\|>assistant to=.*\Z",
     re.DOTALL,
 )
+# So that a model on channels is not told to write tags, which would be mere text there.
+_IN_CHANNELS = (
+    ("<think> and </think>", "the analysis channel"),
+    ("with </think>", "by going on to the final channel"),
+    ("<think>", "the analysis channel"),
+    ("</think>", "the final channel"),
+)
 _CLOSED_THINKING = re.compile(r"(?:<think>\s*)?</think>\s*\Z")
 
 
@@ -50,6 +57,13 @@ class ThinkingForm:
     def controls(self) -> frozenset[str]:
         """Special tokens that the model itself writes to go from thinking to answer."""
         return frozenset(re.findall(r"<\|\w+\|>", _FINAL)) if self.channels else frozenset()
+
+    def worded(self, instructions: str) -> str:
+        """Instructions that speak of this model's own way to open and close its thinking."""
+        if self.channels:
+            for tags, channel in _IN_CHANNELS:
+                instructions = instructions.replace(tags, channel)
+        return instructions
 
     def pieces(self, text: str) -> list[tuple[str, bool]]:
         """cord's `text` in this model's words: (piece, whether it is control tokens)."""

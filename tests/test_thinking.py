@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cord.prompts import INSTRUCTIONS
 from cord.thinking import form_of, without_closed_thinking
 
 TAGS = form_of("<|assistant|>")
@@ -62,3 +63,10 @@ def test_whatever_is_written_its_whole_part_is_a_beginning_of_it(parts):
 def test_thinking_that_is_closed_at_once_is_taken_away(closed):
     assert without_closed_thinking("<|assistant|>" + closed) == "<|assistant|>"
     assert without_closed_thinking("q</think>\n<|assistant|>") == "q</think>\n<|assistant|>"
+
+
+def test_a_model_on_channels_is_told_of_channels_and_one_with_tags_of_tags():
+    assert "think>" not in CHANNELS.worded(INSTRUCTIONS)
+    assert "close it by going on to the final channel and end" in CHANNELS.worded(INSTRUCTIONS)
+    assert CHANNELS.worded(CHANNELS.worded(INSTRUCTIONS)) == CHANNELS.worded(INSTRUCTIONS)
+    assert TAGS.worded(INSTRUCTIONS) == INSTRUCTIONS

@@ -110,16 +110,19 @@ class ChatTokenizer:
     def _rendered(self, question: str) -> str:
         """The chat up to where the assistant begins, with the instructions in it: as the system
         message, or, where the template has no place for one, in front of the question."""
+        words = self._instructions
         refusal: EngineError | None = None
         for chat in (messages, one_message):
             try:
-                text = self._render(chat(question, self._instructions))
+                text = self._render(chat(question, words))
             except EngineError as error:
                 refusal = refusal or error
                 continue
-            said = self._wordless or stands_in(self._instructions, text)
+            said = self._wordless or stands_in(words, text)
             if said and stands_in(question, text):
-                return without_closed_thinking(text)
+                text = without_closed_thinking(text)
+                self._instructions = form_of(text).worded(words)
+                return text if self._instructions == words else self._rendered(question)
         raise refusal or EngineError(
             f"the chat template of {self._tokenizer.name_or_path} leaves out the question or the "
             "instructions; correct its chat_template.jinja"

@@ -117,19 +117,23 @@ class VllmTokenizer:
         """The chat as the template renders it, with the instructions in it: as the system message,
         or, where the template has no place for one, in front of the question."""
         if self._shape is not None:
-            return await self._render(*self._shape, question)
+            return await self._render(*self._shape, question, self._instructions)
+        words = self._instructions
         refusal: EngineError | None = None
         for chat, extra in _SHAPES:
             try:
-                ids = await self._render(chat, extra, question)
+                ids = await self._render(chat, extra, question, words)
             except (ContextTooLong, EngineRefused, EngineUnreachable):
                 raise
             except EngineError as error:
                 refusal = refusal or error
                 continue
             rendered = await self.text(ids)
-            said = stands_in(self._instructions, rendered) or not await self._knows_words()
+            said = stands_in(words, rendered) or not await self._knows(words)
             if said and stands_in(question, rendered):
+                self._instructions = form_of(rendered).worded(words)
+                if self._instructions != words:
+                    return await self._chat_ids(question)
                 self._shape = (chat, extra)
                 return ids
         raise refusal or self._server.error(
@@ -137,12 +141,14 @@ class VllmTokenizer:
             "a corrected --chat-template FILE"
         )
 
-    async def _render(self, chat: Chat, extra: Mapping[str, object], question: str) -> Ids:
-        asked = {"messages": chat(question, self._instructions), "add_generation_prompt": True}
+    async def _render(
+        self, chat: Chat, extra: Mapping[str, object], question: str, instructions: str
+    ) -> Ids:
+        asked = {"messages": chat(question, instructions), "add_generation_prompt": True}
         return await self._tokenize({**asked, **extra})
 
-    async def _knows_words(self) -> bool:
-        return knows_words(self._instructions, len(await self._read(self._instructions)))
+    async def _knows(self, words: str) -> bool:
+        return knows_words(words, len(await self._read(words)))
 
     async def _cut(self, ids: Ids, end: str) -> Ids:
         """`ids` up to where their tail spells `end`."""

@@ -87,7 +87,7 @@ Reasoning: medium
 # Valid channels: analysis, commentary, final. Channel must be included for every message.<|end|>\
 <|start|>developer<|message|># Instructions
 
-Think in sections '### Step n.', then close with </think> and \\boxed{...}.
+Think in sections '### Step n.', then close by going on to the final channel and \\boxed{...}.
 
 <|end|><|start|>user<|message|>What is 1+1?<|end|>\
 <|start|>assistant<|channel|>analysis<|message|>### Step 1. Add
