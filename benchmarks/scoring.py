@@ -2,7 +2,7 @@
 
     python -m benchmarks.scoring [--quick] [--json]
 
-A real vLLM on the CPU serves a small random Llama (4 layers of width 256). Prefixes of 2k, 8k and
+A real vLLM on the CPU serves a small random Llama (6 layers of width 256). Prefixes of 2k, 8k and
 16k tokens (2k and 8k with `--quick`) are in its cache, as after a round of proposals; 12 candidates
 at once, each with a new step of 60 tokens, are then scored against an answer of 17 tokens, through
 `VllmEngine` as in a run. Every repetition uses new steps, the ways take turns within it, and a
@@ -38,9 +38,9 @@ from cord.types import Step
 
 GOALS = {2048: 0.20, 8192: 0.06, 16384: 0.04}
 """Prefix in tokens: most that a candidate may cost, as a share of the plain way."""
-REPETITIONS = {2048: 7, 8192: 5, 16384: 3}
+REPETITIONS = {2048: 7, 8192: 3, 16384: 3}
 CANDIDATES, STEP_TOKENS, ANSWER = 12, 60, "3 * (14 - 5) = 27"
-CONTEXT = 17_408
+WIDTH, LAYERS, CONTEXT = 256, 6, 17_408
 QUESTION = "Start 9; +5; +8; *9; rev"
 
 
@@ -54,9 +54,9 @@ def save_model(folder: Path) -> Path:
     torch.manual_seed(7)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=256,
-        intermediate_size=768,
-        num_hidden_layers=4,
+        hidden_size=WIDTH,
+        intermediate_size=3 * WIDTH,
+        num_hidden_layers=LAYERS,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=CONTEXT,
