@@ -26,7 +26,9 @@ RESTART_WAITS_S = (1.0, 10.0, 60.0)
 STEADY_S = 600.0
 """A server that was up for so long has all its restarts again."""
 
-_log = logging.getLogger(__name__)
+KEEPERS_LOG = logging.getLogger(__name__)
+"""Where it is told that a server has died, is started again, is up again, or is given up."""
+
 _kept: set[VllmKeeper] = set()
 """Those of this process that were asked for a server and not stopped since."""
 
@@ -146,12 +148,12 @@ class VllmKeeper:
                 return self._give_up(f"{run.failure}; it was started again {restarts} times")
             wait_s = self._restart_waits_s[restarts]
             restarts += 1
-            _log.warning("%s; it is started again in %.0f s", run.failure, wait_s)
+            KEEPERS_LOG.warning("%s; it is started again in %.0f s", run.failure, wait_s)
             if stop.wait(wait_s):
                 return
             with suppress(EngineRefused), run.up() as process:
                 self._moved(run.url)
-                _log.warning("vLLM for %s is up again", self.serving.title)
+                KEEPERS_LOG.warning("vLLM for %s is up again", self.serving.title)
                 run.watch(process)
 
     def _tell(self, phase: str | None) -> None:
@@ -162,7 +164,7 @@ class VllmKeeper:
         self._given_up = why
         self._tell_given_up(why)
         if why:
-            _log.error("%s", why)
+            KEEPERS_LOG.error("%s", why)
 
 
 def servers_starting() -> list[Starting]:

@@ -46,7 +46,7 @@ def check(recipe: RecipePath, json: Json = False) -> None:
         await ensemble.start()
         return await take_in(loaded, folder, ensemble)
 
-    with servers_end(), watching():
+    with servers_end(say), watching():
         intake = asyncio.run(showing_starts(probe()))
     if json:
         print_json(
@@ -113,7 +113,7 @@ def run(
 
     overrides = {} if seed is None else {"run.seed": seed}
     say(f"cord: reading {recipe}")
-    with servers_end():
+    with servers_end(say):
         with watching():
             launch = prepare(recipe, lake, run_id, overrides)
         _launch(launch, json)
@@ -146,7 +146,7 @@ def _launch(launch: Any, json: bool) -> None:
         return
     say(f"cord: run {launch.run_id} into {launch.lake_uri}")
     try:
-        with stopping_gently(), watching(), servers_end():
+        with stopping_gently(), watching(), servers_end(say):
             summary = carry_out(launch)
     except ContractBroken as error:
         mark_ended(launch, "refused", str(error))

@@ -1,5 +1,6 @@
 """Runs whose teachers are served by cord itself: a real vLLM, and no process of it is left."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doubles.vllm_program import VllmProgram
 from factory import Factory
 from vllm_server import CONTEXT, ENVIRONMENT, FLAGS, VENV, require_vllm
 
 import cord.miniature
 from cord.engines import forced_decoding_flags
+from cord.engines.serving import serving_of
+from cord.engines.vllm_keeper import VllmKeeper
+from cord.recipe import Model
+from flows.servers import servers_end, showing_starts
 
 pytestmark = pytest.mark.slow
 
@@ -149,3 +155,22 @@ def test_a_server_that_cannot_start_is_one_sentence(factory: Factory, managed_vl
     assert "Traceback" not in ran.err
     (run,) = factory.cord("runs", "--json").json
     assert run["state"] == "failed"
+
+
+def test_that_a_server_died_in_a_run_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = VllmProgram(tmp_path, "die", "serve")
+    monkeypatch.setenv("CORD_VLLM", program.path)
+    monkeypatch.setattr("cord.engines.vllm_process.GRACE_S", 0.5)
+    urls: list[str] = []
+    said: list[str] = []
+    keeper = VllmKeeper(serving_of(Model(model="m"), tmp_path), urls.append, urls.append, (0.01,))
+    with servers_end(said.append), servers_end(said.append):
+        asyncio.run(showing_starts(keeper.up()))
+        deadline = time.monotonic() + 30
+        while len(said) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert said[0].startswith("cord: vLLM for m died after ") and "CUDA out of memory" in said[0]
+    assert said[1:] == ["cord: vLLM for m is up again"]
+    assert are_gone([pid for start in program.starts for pid in start["pids"]], within_s=0)
