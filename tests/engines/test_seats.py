@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from doubles.scripted_engine import ScriptedEngine
@@ -11,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cord.engines import AnswerRequest, Proposal, ProposalRequest
+from cord.engines.availability import Patience
 from cord.engines.seats import SeatedEngine, Seats, shared_seats
+from cord.ensemble import open_engine
+from cord.recipe import Model
 
 
 async def settle() -> None:
@@ -121,6 +125,20 @@ def test_one_name_one_set_of_seats_as_many_as_the_largest_number() -> None:
     assert shared_seats("http://tests/v1", 5) is first
     assert shared_seats("http://tests/v1", 2).number == 5
     assert shared_seats("http://others/v1", 2) is not first
+
+
+def test_entries_of_a_recipe_that_share_a_server_share_its_seats(tmp_path: Path) -> None:
+    def opened(name: str, seats: int, url: str = "http://127.0.0.1:9/v1") -> SeatedEngine:
+        engine = open_engine(
+            Model(model=name, url=url, seats=seats), "Think.", tmp_path, Patience()
+        )
+        assert isinstance(engine, SeatedEngine)
+        return engine
+
+    first = opened("seats/one", 4)
+    assert opened("seats/two", 9, "http://127.0.0.1:9/v1/").seats is first.seats
+    assert opened("seats/one", 6) is first
+    assert first.seats.number == 9
 
 
 class Counting(ScriptedEngine):
