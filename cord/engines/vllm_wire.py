@@ -5,8 +5,8 @@ the remedy: `EngineRefused` where it would refuse anything (a wrong key, an unkn
 ends the run; `ContextTooLong` or another `EngineError` where it refuses this one request.
 
 vLLM closes connections that were idle for 5 s, so ours are dropped after 2 s and a request is never
-sent into a connection that is just being closed. One `httpx.AsyncClient` belongs to one event loop;
-an engine is used from several, so it keeps one for each.
+sent into a connection that is just being closed. Connections belong to one event loop; an engine
+is used from several, so it keeps some for each.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ import contextlib
 import email.utils
 import json
 import re
-import ssl
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from cord.engines.api_key import ApiKey
+from cord.engines.connections import Connections
 from cord.errors import ContextTooLong, EngineError, EngineRefused, UnusableAnswer
 
 Answer = dict[str, Any]
@@ -67,7 +66,7 @@ class Wire:
     """Most connections at once from one event loop; further requests wait their turn."""
     called: str = "a vLLM server"
     """What stands at `url`, as sentences name it."""
-    _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = field(
+    _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -80,14 +79,14 @@ class Wire:
     async def close(self) -> None:
         """Close this loop's connections, and ask other running loops to close theirs."""
         with self._lock:
-            clients = dict(self._clients)
+            opened = dict(self._clients)
             self._clients.clear()
-        for loop, client in clients.items():
+        for loop, connections in opened.items():
             if loop is asyncio.get_running_loop():
-                await client.aclose()
+                await connections.aclose()
             elif loop.is_running():
                 with contextlib.suppress(RuntimeError):  # it stopped just now
-                    asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+                    asyncio.run_coroutine_threadsafe(connections.aclose(), loop)
 
     async def exchange(
         self, method: str, path: str, body: Answer | None, answer_s: float
@@ -131,9 +130,12 @@ class Wire:
         url = self.url.rstrip("/").removesuffix("/v1") + path
         timeout = httpx.Timeout(answer_s, connect=self.connect_s, pool=None)
         try:
-            async with self._client().stream(
-                method, url, content=content, headers=headers, timeout=timeout
-            ) as response:
+            async with (
+                self._connections().one() as client,
+                client.stream(
+                    method, url, content=content, headers=headers, timeout=timeout
+                ) as response,
+            ):
                 async with asyncio.timeout(answer_s):  # however slowly it drips
                     await response.aread()
                 return response
@@ -147,22 +149,15 @@ class Wire:
             reason = self._clean(str(failure)) or type(failure).__name__
             raise PassingError(reason) from None
 
-    def _client(self) -> httpx.AsyncClient:
+    def _connections(self) -> Connections:
         loop = asyncio.get_running_loop()
         with self._lock:
-            if (client := self._clients.get(loop)) is None:
-                # A client holds on to its loop, so weak keys alone would keep closed loops.
+            if (connections := self._clients.get(loop)) is None:
+                # A connection holds on to its loop, so weak keys alone would keep closed loops.
                 for old in [old for old in self._clients if old.is_closed()]:
                     del self._clients[old]
-                client = self._clients[loop] = httpx.AsyncClient(
-                    verify=_certificates(),
-                    limits=httpx.Limits(
-                        max_connections=self.connections,
-                        max_keepalive_connections=self.connections,
-                        keepalive_expiry=2.0,
-                    ),
-                )
-            return client
+                connections = self._clients[loop] = Connections(self.connections, idle_s=2.0)
+            return connections
 
     def _refusal(self, path: str, response: httpx.Response) -> EngineError:
         """What a 3xx or 4xx answer means, as the error to raise."""
@@ -209,12 +204,6 @@ class Wire:
         """One line of at most 300 characters, without the key."""
         text = " ".join(self.key.hide(text).split())
         return text if len(text) <= 300 else text[:299] + "…"
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Read once: it costs a quarter of a second, for each client anew."""
-    return httpx.create_ssl_context()
 
 
 def _broken_off(answer: Answer) -> bool:

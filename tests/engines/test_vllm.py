@@ -155,6 +155,29 @@ async def test_a_stop_string_is_cut_from_the_ids_too(server, engine, sampled, te
     assert (proposal.tokens, proposal.finish) == (len(sampled), "stop")
 
 
+async def test_a_tokenizer_that_always_spells_as_it_samples_is_asked_no_more(server, engine):
+    whole = completion("ab", [*b"ab", *b"### Step"], "stop", "### Step")
+    for _ in range(40):
+        server.completions.append(whole)
+        assert (await engine.propose(asking(opening=""))).token_ids == (97, 98)
+    asked = len(server.asked("/detokenize"))
+    server.completions += [whole, completion("a", [97, 0xC3], "length")]
+    assert (await engine.propose(asking(opening=""))).token_ids == (97, 98)
+    assert len(server.asked("/detokenize")) == asked
+    assert (await engine.propose(asking(opening=""))).token_ids == (97,)  # cut inside a character
+
+
+async def test_a_tokenizer_that_once_spells_otherwise_is_always_asked(server, engine):
+    with_a_space = completion("a ", [97, *b"### Step"], "stop", "### Step")
+    server.completions += [with_a_space]
+    assert (await engine.propose(asking(opening=""))).token_ids == (97, 32)
+    server.completions += [completion("ab", [*b"ab", *b"### Step"], "stop", "### Step")] * 40
+    for _ in range(40):
+        await engine.propose(asking(opening=""))
+    server.completions += [with_a_space]
+    assert (await engine.propose(asking(opening=""))).token_ids == (97, 32)
+
+
 async def test_a_character_that_was_never_finished_is_neither_in_the_text_nor_in_the_ids(
     server, engine
 ):
@@ -228,7 +251,7 @@ async def test_the_answer_stands_behind_thinking_and_probe(server, engine):
 async def test_a_value_that_is_no_log_probability_is_an_error(server, engine, value):
     await engine.describe()
     server.logprob = lambda position, token_id: value
-    with pytest.raises(EngineError, match=r"model 'm' .* as the log-probability of token 52"):
+    with pytest.raises(EngineError, match=r"model 'm' .* as the log-probability of token 5[02]"):
         await engine.answer_logprobs(scoring("42"))
 
 
