@@ -11,7 +11,7 @@ in the mean, geometrically spread, at most 512. Each contestant has problems of 
 shape, so that none finds another's prefixes in the cache.
 
 - *CoRD*: `cord.scheduler.decode_problems` over a recipe's ensemble, as `cord run` uses it, without
-  Prefect and lake; 64 problems in flight. Requests carry seeds.
+  Prefect and lake; 64 problems in flight, 192 seats. Requests carry seeds.
 - *plain sampling*: as many whole trajectories as CoRD's beam holds candidates, 12 for each
   problem, of 3 mean steps, `n=12` in one request a problem, all requests at once, no seeds, no
   scores. It is measured before and after CoRD, and so is CoRD; means are compared.
@@ -69,6 +69,7 @@ from cord.types import Decoding, Problem
 MEAN_STEP, MOST_STEP = 128, 512
 QUESTION, INSTRUCTIONS = 500, 90  # tokens
 TEMPERATURE = 1.0
+SEATS = 192  # half as many again as the server has sequences: one is always at hand
 SERVER = ("--max-model-len", "4096", "--max-num-seqs", "128", "--block-size", "32")
 
 Contestant = Callable[[Work, str, str], Outcome]
@@ -127,7 +128,7 @@ def new_work(problems: int, series: int) -> Work:
 
 def recipe_of(work: Work, url: str, model: str) -> Recipe:
     """As a user would write it."""
-    place = {"model": model, "url": url, "temperature": work.temperature}
+    place = {"model": model, "url": url, "temperature": work.temperature, "seats": SEATS}
     return Recipe.model_validate(
         {
             "name": "peers",
