@@ -62,7 +62,9 @@ def _open(model: Model, place: str | Serving, instructions: str, patience: Patie
     if isinstance(place, Serving):
         from cord.engines.managed import ManagedVllmEngine
 
-        managed = ManagedVllmEngine(place, instructions=instructions, patience=patience)
+        managed = ManagedVllmEngine(
+            place, instructions=instructions, patience=patience, connections=_connections(model)
+        )
         return SeatedEngine(MeteredEngine(managed, place.title), Seats(model.seats))
     if model.kind == "embedded":
         from cord.engines.embedded import open_embedded
@@ -77,9 +79,14 @@ def _open(model: Model, place: str | Serving, instructions: str, patience: Patie
     if model.kind == "openai":
         engine = OpenAIEngine(*at, key, instructions, model.context, patience)
     else:
-        engine = VllmEngine(*at, key, instructions, patience)
+        engine = VllmEngine(*at, key, instructions, patience, _connections(model))
     metered = MeteredEngine(engine, f"{model.model} on {model.url}")
     return SeatedEngine(metered, shared_seats(model.url.rstrip("/"), model.seats))
+
+
+def _connections(model: Model) -> int:
+    """A seat's scoring may be several requests at once, so never fewer than a few hundred."""
+    return max(256, model.seats)
 
 
 @dataclass(frozen=True)

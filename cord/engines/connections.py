@@ -16,6 +16,9 @@ from functools import cache
 
 import httpx
 
+NEVER_BY_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+"""A server on this machine is spoken to directly, whatever HTTP_PROXY says."""
+
 
 class Connections:
     """At most `most` connections, each dropped when it was idle for `idle_s` seconds. Belongs to
@@ -47,7 +50,9 @@ class Connections:
             await client.aclose()
 
     def _new(self) -> httpx.AsyncClient:
-        client = httpx.AsyncClient(verify=_certificates(), limits=self._limits)
+        client = httpx.AsyncClient(
+            verify=_certificates(), limits=self._limits, mounts=dict.fromkeys(NEVER_BY_PROXY)
+        )
         self._all.append(client)
         return client
 

@@ -18,6 +18,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from cord.engines.api_key import ApiKey
+from cord.engines.connections import NEVER_BY_PROXY
 
 TIMEOUT_S = 5.0
 """For one reading: it is made beside the work and may fail."""
@@ -101,7 +102,8 @@ class MeteredServer:
         url = self.where().rstrip("/").removesuffix("/v1") + "/metrics"
         try:
             headers = ApiKey(self.api_key_env).headers()
-            answer = httpx.get(url, headers=headers, timeout=TIMEOUT_S)
+            with httpx.Client(mounts=dict.fromkeys(NEVER_BY_PROXY), timeout=TIMEOUT_S) as client:
+                answer = client.get(url, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError):
             return None
         return parse(answer.text) if answer.status_code == httpx.codes.OK else None

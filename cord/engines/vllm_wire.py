@@ -35,7 +35,8 @@ _EVERY_VLLM_HAS = {"/v1/models", "/v1/completions", "/tokenize", "/detokenize"}
 _BUSY = {408, 425, 429, 502, 503, 504}
 _TOO_LONG = re.compile(
     r"maximum context length|maximum model length|max_tokens must be at least 1, got 0"
-    r"|context[_ ]length[_ ]exceeded|available context size|context window",  # other endpoints' words
+    # Other endpoints' words:
+    r"|context[_ ]length[_ ]exceeded|available context size|context window",
     re.I,
 )
 

@@ -280,9 +280,7 @@ meta_prover: far
 
 
 def test_as_a_meta_prover_it_is_refused_with_line_and_remedy():
-    with pytest.raises(
-        RecipeError, match=r"^r\.yaml:5: meta_prover: m is .* cannot score"
-    ):
+    with pytest.raises(RecipeError, match=r"^r\.yaml:5: meta_prover: m is .* cannot score"):
         parse_recipe(RECIPE, "r.yaml")
 
 
