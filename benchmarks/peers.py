@@ -59,7 +59,7 @@ from benchmarks.lock_step import lock_step
 from benchmarks.long_model import chat, save_long_model, write_text
 from benchmarks.vllm_server import serving
 from benchmarks.work import Outcome, Task, Work
-from cord.engines.vllm_http import VllmServer
+from cord.engines.vllm.server import VllmServer
 from cord.ensemble import open_ensemble
 from cord.prompts import ANSWER_PROBE
 from cord.recipe import Recipe

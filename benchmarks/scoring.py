@@ -31,8 +31,8 @@ import cord.miniature
 from benchmarks.figures import Figure, at_most, report
 from benchmarks.vllm_server import serving
 from cord.engines import AnswerRequest
-from cord.engines.scoring_ways import PLAIN, WAYS
-from cord.engines.vllm import VllmEngine
+from cord.engines.vllm.engine import VllmEngine
+from cord.engines.vllm.scoring_ways import PLAIN, WAYS
 from cord.prompts import ANSWER_PROBE
 from cord.types import Step
 

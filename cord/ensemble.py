@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cord.engines import Engine, EngineInfo
-from cord.engines.availability import Patience
+from cord.engines.managed.serving import Serving, serving_of
 from cord.engines.metering import AskedBy, MeteredEngine
 from cord.engines.seats import SeatedEngine, Seats, shared_seats
-from cord.engines.serving import Serving, serving_of
+from cord.engines.vllm.availability import Patience
 from cord.errors import EngineError
 from cord.plan import META_PROVER
 from cord.recipe import Model, Recipe, find_beside
@@ -27,8 +27,8 @@ from cord.scoring.simple import MaxLength, RandomChoice
 from cord.search import Seat
 
 if TYPE_CHECKING:
-    from cord.engines.managed import ManagedVllmEngine
-    from cord.engines.server_metrics import MeteredServer
+    from cord.engines.managed.engine import ManagedVllmEngine
+    from cord.engines.vllm.metrics import MeteredServer
 
 _engines: dict[tuple[object, ...], Engine] = {}
 _lock = threading.Lock()
@@ -60,18 +60,18 @@ def open_engine(model: Model, instructions: str, folder: Path, patience: Patienc
 def _open(model: Model, place: str | Serving, instructions: str, patience: Patience) -> Engine:
     # Imported here: torch takes seconds, and a recipe of vLLM teachers never needs it.
     if isinstance(place, Serving):
-        from cord.engines.managed import ManagedVllmEngine
+        from cord.engines.managed.engine import ManagedVllmEngine
 
         managed = ManagedVllmEngine(
             place, instructions=instructions, patience=patience, connections=_connections(model)
         )
         return SeatedEngine(MeteredEngine(managed, place.title), Seats(model.seats))
     if model.kind == "embedded":
-        from cord.engines.embedded import open_embedded
+        from cord.engines.embedded.engine import open_embedded
 
         return MeteredEngine(open_embedded(place, instructions=instructions), model.model)
-    from cord.engines.openai_endpoint import OpenAIEngine
-    from cord.engines.vllm import VllmEngine
+    from cord.engines.endpoint.engine import OpenAIEngine
+    from cord.engines.vllm.engine import VllmEngine
 
     assert model.url is not None  # a vLLM model without one is managed, an endpoint has one
     at, key = (model.url, model.model), model.api_key_env
@@ -108,7 +108,7 @@ class Ensemble:
 
     def metered_servers(self) -> tuple[MeteredServer, ...]:
         """The vLLM servers behind it, each once."""
-        from cord.engines.vllm import VllmEngine
+        from cord.engines.vllm.engine import VllmEngine
 
         engines = {_innermost(e) for e in (*(s.engine for s in self.teachers), self.meta_prover)}
         servers = [e.metered_server for e in engines if isinstance(e, VllmEngine)]
@@ -137,7 +137,7 @@ class Ensemble:
 
 
 def _managed(engine: Engine) -> ManagedVllmEngine | None:
-    from cord.engines.managed import ManagedVllmEngine
+    from cord.engines.managed.engine import ManagedVllmEngine
 
     inner = _innermost(engine)
     return inner if isinstance(inner, ManagedVllmEngine) else None

@@ -24,7 +24,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cord.engines.metering import ASKERS, ENGINES, Meters, Work
-from cord.engines.server_metrics import Counters, MeteredServer, Tally
+from cord.engines.vllm.metrics import Counters, MeteredServer, Tally
 from cord.errors import LakeError
 from cord.lake.runs import now
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from cord.engines.vllm_keeper import (
+from cord.engines.managed.keeper import (
     KEEPERS_LOG,
     Starting,
     any_server,

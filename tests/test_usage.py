@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 
 from cord.engines.metering import ASKERS, Work
-from cord.engines.server_metrics import Counters, MeteredServer
+from cord.engines.vllm.metrics import Counters, MeteredServer
 from cord.errors import LakeError
 from cord.lake import Lake, open_lake
 from cord.usage import Usage, noting_usage, usage_folder, usage_of

@@ -26,7 +26,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cord.engines import forced_decoding_flags
+from cord.engines.vllm import forced_decoding_flags
 
 VENV = Path(__file__).parents[1] / ".venv-vllm"
 START_DEADLINE_S = 400  # 30 to 60 s are usual, but the machine may be full

@@ -1,13 +1,13 @@
 """What the search needs of a model, and nothing more.
 
-An *engine* is one model behind an interface: embedded (`cord.engines.embedded`) or on a vLLM server
-(`cord.engines.vllm`). It does two things: it proposes the next step of a trajectory, and it reads
-the log-probabilities of given answer tokens. One call is one request; engines batch many calls
-that are in flight together. The search never sees token ids except as something to hand back:
-`Step.token_ids` are the author's own ids, so that a prefix re-submitted to the same model is the
-very ids it sampled (re-tokenised text loses prefix-cache hits) and any other model's ids are a
-pure function of the step's text.
-"""
+An *engine* is one model behind an interface. There are four rooms of them: `embedded` (in this
+process), `vllm` (on a server), `managed` (on a server that cord starts), `endpoint` (anything
+OpenAI-compatible); beside them stands what is around any engine: `seats`, `metering`. An engine
+does two things: it proposes the next step of a trajectory, and it reads the log-probabilities of
+given answer tokens. One call is one request; engines batch many calls that are in flight together.
+The search never sees token ids except as something to hand back: `Step.token_ids` are the author's
+own ids, so that a prefix re-submitted to the same model is the very ids it sampled (re-tokenised
+text loses prefix-cache hits) and any other model's ids are a pure function of the step's text."""
 
 from __future__ import annotations
 

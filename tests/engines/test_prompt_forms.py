@@ -16,10 +16,10 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast
 
 from cord.engines import AnswerRequest, ProposalRequest
-from cord.engines.chat_tokenizer import ChatTokenizer
-from cord.engines.vllm import VllmEngine
-from cord.engines.vllm_http import Patience, VllmServer
-from cord.engines.vllm_tokens import VllmTokenizer
+from cord.engines.embedded.chat_tokenizer import ChatTokenizer
+from cord.engines.vllm.engine import VllmEngine
+from cord.engines.vllm.server import Patience, VllmServer
+from cord.engines.vllm.tokens import VllmTokenizer
 from cord.errors import EngineError
 from cord.prompts import ANSWER_PROBE, INSTRUCTIONS
 from cord.types import Step

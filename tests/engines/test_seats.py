@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cord.engines import AnswerRequest, Proposal, ProposalRequest
-from cord.engines.availability import Patience
 from cord.engines.seats import SeatedEngine, Seats, shared_seats
+from cord.engines.vllm.availability import Patience
 from cord.ensemble import open_engine
 from cord.recipe import Model
 

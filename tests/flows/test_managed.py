@@ -17,9 +17,9 @@ from factory import Factory
 from vllm_server import CONTEXT, ENVIRONMENT, FLAGS, VENV, require_vllm
 
 import cord.miniature
-from cord.engines import forced_decoding_flags
-from cord.engines.serving import serving_of
-from cord.engines.vllm_keeper import VllmKeeper
+from cord.engines.managed.keeper import VllmKeeper
+from cord.engines.managed.serving import serving_of
+from cord.engines.vllm import forced_decoding_flags
 from cord.recipe import Model
 from flows.servers import servers_end, showing_starts
 
@@ -162,7 +162,7 @@ def test_that_a_server_died_in_a_run_is_said(
 ) -> None:
     program = VllmProgram(tmp_path, "die", "serve")
     monkeypatch.setenv("CORD_VLLM", program.path)
-    monkeypatch.setattr("cord.engines.vllm_process.GRACE_S", 0.5)
+    monkeypatch.setattr("cord.engines.managed.process.GRACE_S", 0.5)
     urls: list[str] = []
     said: list[str] = []
     keeper = VllmKeeper(serving_of(Model(model="m"), tmp_path), urls.append, urls.append, (0.01,))

@@ -10,7 +10,7 @@ import pytest
 from factory import Factory, free_port
 
 import cord.miniature
-from cord.engines.embedded import open_embedded
+from cord.engines.embedded.engine import open_embedded
 from cord.scoring.predictive import PredictivePerplexity
 from cord.segmentation import segment
 from cord.types import Problem, Step

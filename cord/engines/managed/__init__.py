@@ -1,0 +1,1 @@
+"""A vLLM server that cord starts, keeps up and stops."""
