@@ -20,12 +20,10 @@ COSTLY = {
 """Servers that start slowly; tests that use one go to the same worker, which starts it once."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name the worker group of every test (`pytest -n 2 --dist loadgroup`)."""
-    for item in items:
-        used = {COSTLY[name] for name in getattr(item, "fixturenames", ()) if name in COSTLY}
-        if "ceph" in item.name:
-            used.add("ceph")
-        for group in sorted(used)[-1:]:
-            item.add_marker(pytest.mark.xdist_group(group))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Name the worker group of a test (`pytest -n 2 --dist loadgroup`), before xdist reads it."""
+    used = {COSTLY[name] for name in getattr(item, "fixturenames", ()) if name in COSTLY}
+    if "ceph" in item.name:
+        used.add("ceph")
+    for group in sorted(used)[-1:]:
+        item.add_marker(pytest.mark.xdist_group(group))
