@@ -339,7 +339,9 @@ async def test_a_server_that_never_answers_is_unreachable():
     silent.close()
 
 
-@pytest.mark.parametrize("retry_after", ["0.3", formatdate(time.time() + 86_400, usegmt=True)])
+@pytest.mark.parametrize(
+    "retry_after", ["0.3", formatdate(time.time() + 86_400, usegmt=True)], ids=["seconds", "date"]
+)
 async def test_retry_after_is_honoured_and_never_beyond_the_deadline(server, engine, retry_after):
     server.faults.append(status(429, retry_after=retry_after))
     server.completions.append(completion("x", [120], "length"))
