@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -62,6 +62,12 @@ class FolderStore:
                     raise
                 return _create_without_links(path, data)
             return True
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See `Store.delete`. Empty folders stay: somebody may be about to write there."""
+        for key in keys:
+            with self._speaking("delete", key), suppress(FileNotFoundError, NotADirectoryError):
+                self._path(key).unlink()
 
     def list(self, prefix: str = "") -> Keys:
         """See `Store.list`."""

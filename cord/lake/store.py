@@ -10,6 +10,7 @@ from: boto3's own chain (`AWS_*`, profiles, roles, `AWS_ENDPOINT_URL`). They are
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -37,6 +38,10 @@ class Store(Protocol):
 
     def create(self, key: str, data: bytes) -> bool:
         """Put it there only if the key is absent. False: somebody else's content is there."""
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Take these keys away; one that is not there is no error."""
         ...
 
     def list(self, prefix: str = "") -> Keys:

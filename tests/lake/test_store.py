@@ -54,6 +54,17 @@ def test_of_sixteen_racers_one_creates_the_key(uri: str) -> None:
     assert store.read("lock") == str(won.index(True)).encode()
 
 
+def test_what_is_deleted_is_gone_and_deleting_it_again_is_no_error(uri: str) -> None:
+    store = open_store(uri)
+    for key in ("a/1", "a/2", "b/1"):
+        store.write(key, b"x")
+    store.delete(["a/1", "b/1", "b/never"])
+    store.delete(["a/1"])
+    assert store.list() == ["a/2"]
+    store.write("b/1", b"again")
+    assert store.read("b/1") == b"again"
+
+
 def test_keys_are_listed_by_string_prefix_in_order(uri: str) -> None:
     store = open_store(uri)
     assert store.list() == []
