@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.command_line import looking, making, running
+from flows.command_line import looking, making, running, verifying
 
 app = typer.Typer(
     name="cord",
@@ -17,4 +17,5 @@ app = typer.Typer(
 )
 running.add_to(app)
 looking.add_to(app)
+verifying.add_to(app)
 making.add_to(app)

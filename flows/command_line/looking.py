@@ -1,4 +1,4 @@
-"""`cord runs`, `status`, `query`, `releases`, `verify`, `export`: everything that only reads."""
+"""`cord runs`, `status`, `query`, `releases`, `export`: everything that only reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 import typer
 
-from cord.errors import ContractBroken, CordError
 from cord.lake import Lake, open_lake
 from flows.command_line.options import Json, LakeUri
 from flows.command_line.terminal import print_json, print_table, say
@@ -22,7 +21,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(query)
     app.command()(releases)
-    app.command()(verify)
     app.command()(export)
 
 
@@ -126,32 +124,6 @@ def releases(
     else:
         short = [{**row, "content_hash": str(row["content_hash"])[:12]} for row in rows]
         _show(short, empty="no releases yet; `cord run RECIPE` makes one")
-
-
-def verify(release: Release, lake: LakeUri = "./lake", json: Json = False) -> None:
-    """Check a release: its files' sha256, its counts, its verdicts, and the contract again."""
-    from cord.lake.audit import verify_release
-    from cord.lake.releases import find_release
-    from tasks.recheck import recheck_contract
-
-    opened = open_lake(lake)
-    manifest = find_release(opened, release)
-    faults = verify_release(opened, manifest)
-    stated = {"release": manifest.label, "rows": manifest.rows, "files": len(manifest.files)}
-    if faults:  # its rows may not even be readable: there is nothing to hold a contract against
-        found = {**stated, "faults": faults, "contract": None, "holds": False}
-        raise CordError(f"{manifest.label} is damaged:\n  " + "\n  ".join(faults), found)
-    contract = recheck_contract(opened, manifest)
-    found = {**stated, "faults": [], "contract": contract.to_json(), "holds": contract.holds}
-    if not contract.holds:
-        raise ContractBroken(contract.explain(), found)
-    if json:
-        print_json(found)
-    else:
-        say(
-            f"{manifest.label} is sound: {manifest.rows} rows, files: {len(manifest.files)}, "
-            f"content {manifest.content_hash[:12]}, {len(contract.checks)} expectations hold"
-        )
 
 
 def export(
