@@ -23,12 +23,14 @@ class Ledger:
         self._spent: dict[str, dict[str, Cost]] = {}
         self._lock = threading.Lock()
 
+    def round_recalled(self, problem: Problem, decided: Round) -> None:
+        """It was paid for, whenever that was."""
+        self._add(problem, decided)
+        self._watcher.round_recalled(problem, decided)
+
     def round_decided(self, problem: Problem, decided: Round) -> None:
         """Add the round's costs to its problem's."""
-        with self._lock:
-            spent = self._spent.setdefault(problem.id, {})
-            for teacher, cost in decided.costs:
-                spent[teacher] = spent.get(teacher, NO_COST) + cost
+        self._add(problem, decided)
         self._watcher.round_decided(problem, decided)
 
     def problem_done(self, problem: Problem, done: Decoding | Quarantined) -> None:
@@ -37,6 +39,12 @@ class Ledger:
             with self._lock:
                 self._spent.pop(problem.id, None)
         self._watcher.problem_done(problem, done)
+
+    def _add(self, problem: Problem, decided: Round) -> None:
+        with self._lock:
+            spent = self._spent.setdefault(problem.id, {})
+            for teacher, cost in decided.costs:
+                spent[teacher] = spent.get(teacher, NO_COST) + cost
 
     def spent_on(self, problem_id: str) -> Mapping[str, Cost]:
         """By teacher, what the decided rounds of a problem cost that was not decoded."""

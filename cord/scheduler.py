@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from cord.errors import CordError, EngineError, EngineRefused, EngineUnreachable
 from cord.in_flight import InFlight, Pace
+from cord.journal import Journal
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
 from cord.search import Seat, decode
@@ -40,8 +41,11 @@ class Stopped(CordError):
 class Watcher(Protocol):
     """Hears how decoding goes on. Called from decoding threads: be quick, and thread-safe."""
 
+    def round_recalled(self, problem: Problem, decided: Round) -> None:
+        """One round of one problem was decided before, and is taken from the journal."""
+
     def round_decided(self, problem: Problem, decided: Round) -> None:
-        """One round of one problem is decided."""
+        """One round of one problem is decided, and kept."""
 
     def problem_done(self, problem: Problem, done: Decoding | Quarantined) -> None:
         """A problem's search has ended, or failed for good."""
@@ -49,6 +53,9 @@ class Watcher(Protocol):
 
 class Silent:
     """A watcher that does not care."""
+
+    def round_recalled(self, problem: Problem, decided: Round) -> None:
+        """Ignore it."""
 
     def round_decided(self, problem: Problem, decided: Round) -> None:
         """Ignore it."""
@@ -68,6 +75,7 @@ async def decode_problems(
     stop: threading.Event | None = None,
     go_on_without_lost: bool = False,
     turn: int = 0,
+    journal: Journal | None = None,
 ) -> AsyncGenerator[Decoding | Quarantined, None]:
     """Decode problems, at most `in_flight` at once, and yield each as it ends, in any order.
 
@@ -76,6 +84,8 @@ async def decode_problems(
     each its `turn`; the lower one goes first. Raises `EngineUnreachable` when an engine is away
     (worth a retry of the whole shard). Once `stop` is set no round begins, what is in flight ends
     (within `DRAIN_S`), and `Stopped` is raised. `go_on_without_lost`: as in `cord.search.decode`.
+    What `journal` knows of a problem is not decoded again, and it keeps each round that is decided
+    before that problem's next one begins; raises what it raises.
     """
     watcher = watcher or Silent()
     places = InFlight(in_flight) if isinstance(in_flight, int) else in_flight
@@ -92,14 +102,22 @@ async def decode_problems(
             places.leave()
 
     async def at_its_place(problem: Problem, pace: Pace) -> Decoding | Quarantined:
-        def on_round(decided: Round) -> None:
+        async def on_round(start_score: float, decided: Round) -> None:
+            if journal is not None:
+                await journal.keep(problem.id, start_score, decided)
             watcher.round_decided(problem, decided)
             places.go_on(pace)
             _check(stop)
 
         _check(stop)
+        so_far = journal.so_far(problem.id) if journal is not None else None
+        for recalled in so_far.rounds if so_far is not None else ():
+            watcher.round_recalled(problem, recalled)
+        # The first round that is decided here has the urgency of a problem that begins.
+        urgency = pace.urgency - (len(so_far.rounds) if so_far is not None else 0)
         search = decode(
-            problem, teachers, criterion, settings, seed, on_round, go_on_without_lost, pace.urgency
+            *(problem, teachers, criterion, settings, seed, on_round, go_on_without_lost, urgency),
+            so_far=so_far,
         )
         done = await _quarantine_if_refused(problem, search)
         watcher.problem_done(problem, done)

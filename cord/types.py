@@ -174,6 +174,16 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """What the search of one problem has decided so far: with it, it goes on where it was."""
+
+    start_score: float
+    """Score of the empty prefix."""
+    rounds: tuple[Round, ...]
+    """From the first on, none missing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decoding:
     """The whole search of one problem."""
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from cord.engines.managed.keeper import (
-    KEEPERS_LOG,
-    Starting,
-    any_server,
-    servers_starting,
-    stop_servers,
-)
+from cord.engines.managed.keeper import Starting, any_server, servers_starting, stop_servers
 from cord.recipe import Recipe
 from cord.scheduler import Stopped
+from flows.telling import telling
 from tasks.board import BOARD, Board
 
 T = TypeVar("T")
@@ -59,24 +53,10 @@ def servers_end(say: Callable[[str], None], board: Board = BOARD) -> Iterator[No
 
     That one has died and is started again is said while the block runs. One such block may stand
     within another."""
-    saying = _Saying(say)
-    if not any(isinstance(handler, _Saying) for handler in KEEPERS_LOG.handlers):
-        KEEPERS_LOG.addHandler(saying)
     try:
-        yield
+        with telling(say):
+            yield
     finally:
-        KEEPERS_LOG.removeHandler(saying)
         if any_server():
             board.enter("stopping vLLM")
             stop_servers()
-
-
-class _Saying(logging.Handler):
-    """Says what the keepers log, whatever Prefect has made of logging."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._say(f"cord: {record.getMessage()}")

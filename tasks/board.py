@@ -50,6 +50,9 @@ class Board:
         """The run is now at this stage, and so far in it."""
         self.stage, self.detail = stage, detail
 
+    def round_recalled(self, problem: Problem, decided: Round) -> None:
+        """It was counted when it was decided, by whichever process that was."""
+
     def round_decided(self, problem: Problem, decided: Round) -> None:
         """One round of one problem is decided."""
         with self._lock:

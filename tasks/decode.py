@@ -12,6 +12,7 @@ from prefect import task
 from cord.ensemble import open_ensemble
 from cord.in_flight import in_flight_of
 from cord.lake import Lake, open_lake
+from cord.lake.journals import ShardJournal, forget_journal, journal_header
 from cord.lake.progress import decode_app
 from cord.lake.rows import (
     REUSED,
@@ -22,9 +23,9 @@ from cord.lake.rows import (
     trajectory_rows,
 )
 from cord.lake.run_tables import problems_of
-from cord.lake.runs import load_recipe_of
+from cord.lake.runs import RunDocument, load_recipe_of, require_run
 from cord.lake.schemas import SCHEMAS
-from cord.lake.staging import DecodedShard, load_staged, stage
+from cord.lake.staging import DecodedShard, load_staged, stage, unstage
 from cord.ledger import Ledger
 from cord.scheduler import decode_problems
 from cord.types import Decoding, Quarantined
@@ -42,11 +43,15 @@ def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
     done = {"shard": shard, "decoded": 0, "quarantined": 0, "proposed_tokens": 0}
     lake = open_lake(lake_uri)
     app_id = decode_app(run_id, shard)
-    if shard == REUSED or lake.tables.committed("trajectories", [app_id]):
+    if shard == REUSED:
+        return done
+    document = require_run(lake, run_id)
+    if lake.tables.committed("trajectories", [app_id]):
+        _clear(lake, document, shard)
         return done
     decoded = load_staged(lake, run_id, shard)
     if decoded is None:
-        decoded = stage(lake, run_id, shard, _decode(lake, run_id, shard))
+        decoded = stage(lake, run_id, shard, _decode(lake, document, shard))
         done["decoded"] = sum(row["rank"] == 0 for row in decoded.trajectories)
         done["quarantined"] = len(decoded.quarantine)
         done["proposed_tokens"] = sum(row["tokens"] for row in decoded.costs)
@@ -58,16 +63,26 @@ def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
         ("trajectories", decoded.trajectories),
     ):
         lake.tables.append_once(name, pa.Table.from_pylist(rows, schema=SCHEMAS[name]), app_id)
+    _clear(lake, document, shard)
     return done
 
 
-def _decode(lake: Lake, run_id: str, shard: int) -> DecodedShard:
+def _clear(lake: Lake, document: RunDocument, shard: int) -> None:
+    """All is in the tables: what led there may go."""
+    unstage(lake, document.run_id, shard)
+    forget_journal(lake, document.search, document.run_id, shard)
+
+
+def _decode(lake: Lake, document: RunDocument, shard: int) -> DecodedShard:
+    run_id = document.run_id
     recipe, folder = load_recipe_of(lake, run_id)
     rows = problems_of(lake, run_id, shard)
+    keys = {row["problem_id"]: row["key"] for row in rows}
     ensemble = open_ensemble(recipe, Path(folder))
     ledger = Ledger(BOARD)
+    header = journal_header(run_id, document.engines)
 
-    async def decode() -> list[Decoding | Quarantined]:
+    async def decode(journal: ShardJournal) -> list[Decoding | Quarantined]:
         ended = decode_problems(
             [to_problem(row) for row in rows],
             ensemble.teachers,
@@ -80,16 +95,19 @@ def _decode(lake: Lake, run_id: str, shard: int) -> DecodedShard:
             watcher=ledger,
             stop=BOARD.stop,
             go_on_without_lost=recipe.run.on_teacher_lost == "continue",
+            journal=journal,
         )
         return [done async for done in ended]
 
     # They end in any order; the lake gets them in the order of the problems.
-    with noting_usage(lake, run_id, ensemble.metered_servers()):
-        done = {_problem_id(one): one for one in asyncio.run(decode())}
+    with (
+        noting_usage(lake, run_id, ensemble.metered_servers()),
+        ShardJournal(lake, document.search, header, shard, keys) as journal,
+    ):
+        done = {_problem_id(one): one for one in asyncio.run(decode(journal))}
     in_order = [done[row["problem_id"]] for row in rows]
     decodings = [one for one in in_order if isinstance(one, Decoding)]
     quarantined = [one for one in in_order if isinstance(one, Quarantined)]
-    keys = {row["problem_id"]: row["key"] for row in rows}
     return DecodedShard(
         steps=[r for d in decodings for r in step_rows(run_id, keys[d.problem.id], d)],
         trajectories=[r for d in decodings for r in trajectory_rows(run_id, keys[d.problem.id], d)],

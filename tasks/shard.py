@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from prefect import task
 
+from cord.engines import EngineInfo
 from cord.ensemble import open_ensemble
-from cord.errors import ContractBroken, UsageError
+from cord.errors import ContractBroken, EngineUnreachable, UsageError
 from cord.intake import take_in
 from cord.lake import Lake, open_lake
+from cord.lake.journals import JOURNALS_LOG, adopt, journal_header
+from cord.lake.progress import shard_states
 from cord.lake.rows import REUSED, problem_rows, quarantine_rows
 from cord.lake.run_tables import keys_decoded, planned_shards
 from cord.lake.runs import load_recipe_of, require_run, save_run
 from cord.lake.schemas import SCHEMAS
-from cord.plan import META_PROVER
+from cord.plan import META_PROVER, search_fingerprint
 from cord.problems import cut_shards
 from data_contracts.problems import check_problems
 from tasks import artifacts
@@ -33,7 +37,9 @@ def shard_problems(lake_uri: str, run_id: str) -> dict[str, Any]:
     that is resumed keeps the shards it has.
     """
     lake = open_lake(lake_uri)
-    if not lake.tables.committed("problems", [f"{run_id}/plan"]):
+    if lake.tables.committed("problems", [f"{run_id}/plan"]):
+        _check_engines(lake, run_id)
+    else:
         _commit_plan(lake, run_id)
     planned = planned_shards(lake, run_id)
     reused = planned.get(REUSED, 0)
@@ -72,8 +78,45 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
     store_result(lake, run_id, checked)
     if not checked.holds:
         raise ContractBroken(checked.explain())
-    engines = {name: f"{i.model} on {i.engine}" for name, i in intake.engines.items()}
-    if way := intake.engines[META_PROVER].scoring:
-        engines[META_PROVER] += f", scoring by {way}"
-    save_run(lake, document.model_copy(update={"problems": intake.rows, "engines": engines}))
+    document = document.model_copy(
+        update={"problems": intake.rows, "search": intake.identity.search, **_told(intake.engines)}
+    )
+    save_run(lake, document)
+    places = {intake.identity.keys[id]: shard for id, shard in shards.items()}
+    header = journal_header(run_id, document.engines)
+    if rounds := adopt(lake, document.search, header, places):
+        JOURNALS_LOG.info("%d rounds were decided by other runs and are taken up", rounds)
     lake.tables.append_once("problems", plan, f"{run_id}/plan")
+
+
+def _check_engines(lake: Lake, run_id: str) -> None:
+    """A run that is resumed goes on with the models it began with, or not at all."""
+    document = require_run(lake, run_id)
+    if all(state.decoded for state in shard_states(lake, run_id)):
+        return
+    recipe, folder = load_recipe_of(lake, run_id)
+    try:
+        engines = asyncio.run(open_ensemble(recipe, Path(folder)).describe())
+    except EngineUnreachable:
+        if recipe.run.on_teacher_lost != "continue":
+            raise
+        return  # whoever is missing cannot be asked
+    if search_fingerprint(recipe, engines) != document.search:
+        raise UsageError(
+            f"the models of run {run_id} have changed since it was started (it had "
+            f"{'; '.join(f'{name}: {engine}' for name, engine in document.engines.items())}): "
+            "serve the same ones again, or run the recipe again: it makes a new run and keeps what "
+            "is still the same"
+        )
+    save_run(lake, document.model_copy(update=_told(engines)))
+
+
+def _told(infos: Mapping[str, EngineInfo]) -> dict[str, object]:
+    """What the run's document says of its engines."""
+    engines = {name: f"{i.model} on {i.engine}" for name, i in infos.items()}
+    if way := infos[META_PROVER].scoring:
+        engines[META_PROVER] += f", scoring by {way}"
+    return {
+        "engines": engines,
+        "reproducible": all(info.reproducible for info in infos.values()),
+    }

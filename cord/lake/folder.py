@@ -37,6 +37,11 @@ class FolderStore:
         """The folder's absolute path."""
         return str(self._folder)
 
+    @property
+    def gather_s(self) -> float:
+        """Nothing is won by waiting."""
+        return 0.0
+
     def read(self, key: str) -> bytes | None:
         """See `Store.read`."""
         with self._speaking("read", key):

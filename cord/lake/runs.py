@@ -35,6 +35,11 @@ class RunDocument(BaseModel):
     recipe: str
     """The recipe's name, which is also the data set's."""
     fingerprint: str
+    search: str = ""
+    """Fingerprint of everything but the problems that decides a trajectory."""
+    reproducible: bool | None = None
+    """The engines give the same tokens for the same seed, by their own probe: a run that was
+    disturbed then makes the same bytes as one that was not. None: not known yet."""
     state: State = "running"
     created_at: datetime
     started_at: datetime | None = None

@@ -74,6 +74,11 @@ class S3Store:
         """`s3://bucket/prefix`."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
+    @property
+    def gather_s(self) -> float:
+        """Each put is paid for, and takes a round trip."""
+        return 1.0
+
     def read(self, key: str) -> bytes | None:
         """See `Store.read`."""
         name = self._name(key)

@@ -3,7 +3,7 @@
 A shard goes into several Delta tables, one commit each. Where engines do not give the same tokens
 twice, a crash between two commits must not mix two decodings: so the shard is first written whole,
 to be created once (`If-None-Match`), and every commit, first or repeated, is made from that file.
-A second worker on the same shard finds it and uses it.
+A second worker on the same shard finds it and uses it. When all is committed, it goes.
 """
 
 from __future__ import annotations
@@ -47,6 +47,12 @@ def load_staged(lake: Lake, run_id: str, shard: int) -> DecodedShard | None:
             f"{key} in the lake is damaged ({error}); remove it and resume the run: "
             "this shard alone is decoded again"
         ) from None
+
+
+def unstage(lake: Lake, run_id: str, shard: int) -> None:
+    """Delete the file: call it when every table has the shard. A worker that is late and stages it
+    again finds all its commits made, and comes here too."""
+    lake.store.delete([staged_key(run_id, shard)])
 
 
 def stage(lake: Lake, run_id: str, shard: int, decoded: DecodedShard) -> DecodedShard:

@@ -28,6 +28,12 @@ class Store(Protocol):
         """The lake's address as the user knows it: an absolute folder or `s3://bucket/prefix`."""
         ...
 
+    @property
+    def gather_s(self) -> float:
+        """How long whoever writes many small keys may wait for more to go with one: 0 where a write
+        takes no round trip."""
+        ...
+
     def read(self, key: str) -> bytes | None:
         """The whole content, or None where there is no such key."""
         ...

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from cord.types import NO_COST, Candidate, Cost, Step, Trajectory
+from cord.types import NO_COST, Candidate, Cost, Round, Step, Trajectory
 
 SMALLEST_SCORE = sys.float_info.min
 """Scores are perplexities in (0, 1]; one that underflows stays above 0, so that log S exists."""
@@ -87,6 +87,14 @@ def select(
     kept = {place for _, place in best}
     marked = tuple(replace(c, kept=place in kept) for place, c in enumerate(candidates))
     return tuple(trajectory for trajectory, _ in best), marked
+
+
+def replay(start: Trajectory, rounds: Iterable[Round], width: int) -> tuple[Trajectory, ...]:
+    """The beam that these decided rounds have led to, from the empty trajectory `start`."""
+    beam: tuple[Trajectory, ...] = (start,)
+    for decided in rounds:
+        beam = select(beam, decided.candidates, width)[0] or beam
+    return beam
 
 
 def rank(beam: Iterable[Trajectory]) -> tuple[Trajectory, ...]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from cord.errors import ContextTooLong
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
 from cord.search.asking import Seat, ask_teachers, costs_by_teacher
-from cord.search.beam import Draft, merge, rank, scored, select
-from cord.types import Candidate, Decoding, Problem, Round, Trajectory
+from cord.search.beam import Draft, merge, rank, replay, scored, select
+from cord.types import Candidate, Decoding, Problem, Progress, Round, Trajectory
 
 ALGORITHM = 2
 """Enters the fingerprint. Raise it when the same inputs would give other trajectories."""
@@ -27,25 +27,30 @@ async def decode(
     criterion: Criterion,
     settings: SearchSettings,
     seed: int,
-    on_round: Callable[[Round], None] | None = None,
+    on_round: Callable[[float, Round], Awaitable[None]] | None = None,
     go_on_without_lost: bool = False,
     urgency: int = 0,
+    so_far: Progress | None = None,
 ) -> Decoding:
     """Search one problem's trajectory, step by step (method.md, part 3).
 
     Every round asks each of the K teachers to continue each growing prefix (at most B * K
     proposals), scores what they wrote, and keeps the top `settings.width`. It ends when the whole
     beam is finished, when nothing can grow, after `settings.max_steps` rounds, or when
-    `settings.max_problem_tokens` are spent. `on_round` hears of every decided round. Raises
-    `EngineError` when an engine fails for good; with `go_on_without_lost` a teacher that is away is
-    only noted in its round. `urgency` is the first round's (`ProposalRequest.urgency`)."""
-    start = await criterion.score(problem, (), f"{seed}:{problem.id}:start")
-    beam: tuple[Trajectory, ...] = (Trajectory(start_score=start),)
-    rounds: list[Round] = []
-    spent, budget = 0, settings.max_problem_tokens or math.inf
-    for index in range(settings.max_steps):
+    `settings.max_problem_tokens` are spent. `on_round` hears the empty prefix's score and every
+    decided round; the next one begins when it returns. With `so_far` the search goes on behind the
+    rounds that were decided before. Raises `EngineError` when an engine fails for good; with
+    `go_on_without_lost` a teacher that is away is only noted in its round. `urgency` is the first
+    round's (`ProposalRequest.urgency`)."""
+    if so_far is None:
+        so_far = Progress(await criterion.score(problem, (), f"{seed}:{problem.id}:start"), ())
+    start, rounds = so_far.start_score, list(so_far.rounds)
+    beam = replay(Trajectory(start_score=start), rounds, settings.width)
+    spent, budget = sum(r.proposed_tokens for r in rounds), settings.max_problem_tokens or math.inf
+    for index in range(len(rounds), settings.max_steps):
         growing = [(place, t) for place, t in enumerate(beam) if _can_grow(t, settings)]
-        if not growing or spent >= budget:
+        came_to_nothing = bool(rounds) and not rounds[-1].candidates
+        if not growing or came_to_nothing or spent >= budget:
             break
         answers = await ask_teachers(
             problem, growing, teachers, settings, seed, index, go_on_without_lost, urgency + index
@@ -64,9 +69,7 @@ async def decode(
         rounds.append(decided)
         spent += decided.proposed_tokens
         if on_round is not None:
-            on_round(decided)
-        if not candidates:
-            break
+            await on_round(start, decided)
     return Decoding(problem, rank(beam), tuple(rounds))
 
 
