@@ -8,13 +8,16 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from cord.errors import LakeError
-from cord.lake.store import Keys, checked_key
+from cord.lake.store import Entry, Keys, Unfinished, checked_key
 
 _PARTIAL = re.compile(r"^\.[0-9a-f]{32}\.partial$")
+_PASSING = re.compile(rf"{_PARTIAL.pattern}|^_commit_.*\.tmp$|#\d+$")
+"""Passing names: our own, and those under which deltalake writes commits and files."""
 _PIECE = 1 << 20
 
 
@@ -84,9 +87,32 @@ class FolderStore:
                 (Path(folder) / name).relative_to(self._folder).as_posix()
                 for folder, _, names in os.walk(start, onerror=_raise)
                 for name in names
-                if not _PARTIAL.match(name)
+                if not _PASSING.search(name)
             ]
         return sorted(key for key in found if key.startswith(prefix))
+
+    def entries(self, prefix: str = "") -> dict[str, Entry]:
+        """See `Store.entries`."""
+        found = {}
+        for key in self.list(prefix):
+            with self._speaking("read", key), suppress(FileNotFoundError):
+                about = self._path(key).stat()
+                found[key] = Entry(about.st_size, datetime.fromtimestamp(about.st_mtime, UTC))
+        return found
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """See `Store.unfinished`: files under passing names."""
+        with self._speaking("list", ""):
+            for folder, _, names in os.walk(self._folder, onerror=_raise):
+                for name in filter(_PASSING.search, names):
+                    path = Path(folder) / name
+                    with suppress(FileNotFoundError):
+                        since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                        yield Unfinished(path.relative_to(self._folder).as_posix(), since)
+
+    def discard(self, unfinished: Unfinished) -> None:
+        """See `Store.discard`."""
+        self.delete([unfinished.where])
 
     def digest(self, key: str) -> tuple[str, int] | None:
         """See `Store.digest`."""

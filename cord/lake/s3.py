@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,7 +30,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from cord.errors import LakeError
-from cord.lake.store import Keys, checked_key
+from cord.lake.store import Entry, Keys, Unfinished, checked_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -127,13 +127,41 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Keys:
         """See `Store.list`."""
+        return list(self.entries(prefix))
+
+    def entries(self, prefix: str = "") -> dict[str, Entry]:
+        """See `Store.entries`."""
         start = self._prefix + checked_key(prefix, prefix=True)
+        found = {}
         with self._speaking():
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=start
             )
-            names = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        return sorted(name.removeprefix(self._prefix) for name in names)
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    key = entry["Key"].removeprefix(self._prefix)
+                    found[key] = Entry(entry["Size"], entry["LastModified"])
+        return dict(sorted(found.items()))
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """See `Store.unfinished`: multipart uploads that were never completed."""
+        with self._speaking():
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            )
+            for page in pages:
+                for upload in page.get("Uploads", []):
+                    key = upload["Key"].removeprefix(self._prefix)
+                    yield Unfinished(key, upload["Initiated"], upload["UploadId"])
+
+    def discard(self, unfinished: Unfinished) -> None:
+        """See `Store.discard`: the upload is aborted."""
+        with self._speaking(), suppress(self._client.exceptions.NoSuchUpload):
+            self._client.abort_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._name(unfinished.where),
+                UploadId=unfinished.upload,
+            )
 
     def digest(self, key: str) -> tuple[str, int] | None:
         """See `Store.digest`."""

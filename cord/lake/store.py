@@ -10,7 +10,9 @@ from: boto3's own chain (`AWS_*`, profiles, roles, `AWS_ENDPOINT_URL`). They are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +20,26 @@ from cord.errors import LakeAddressError, LakeError
 
 Keys = list[str]
 """Keys relative to the lake, `/` between parts, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What lies under a key."""
+
+    bytes: int
+    written_at: datetime
+    """By the clock of whoever keeps it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What a write that was cut off has left: nobody sees it as a key, but it takes room."""
+
+    where: str
+    """A file, or the key of a multipart upload."""
+    since: datetime
+    upload: str = ""
+    """S3's name of the upload."""
 
 
 class Store(Protocol):
@@ -52,6 +74,18 @@ class Store(Protocol):
 
     def list(self, prefix: str = "") -> Keys:
         """Every key that begins with `prefix` (a plain string prefix), sorted."""
+        ...
+
+    def entries(self, prefix: str = "") -> Mapping[str, Entry]:
+        """What `list` lists, with size and time."""
+        ...
+
+    def unfinished(self) -> Iterable[Unfinished]:
+        """Everything that writes which were cut off, or are still under way, have left."""
+        ...
+
+    def discard(self, unfinished: Unfinished) -> None:
+        """Take it away; no error where it is gone already."""
         ...
 
     def digest(self, key: str) -> tuple[str, int] | None:
