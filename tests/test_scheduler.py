@@ -15,7 +15,7 @@ from cord.recipe import SearchSettings
 from cord.scheduler import Stopped, decode_problems
 from cord.scoring.predictive import PredictivePerplexity
 from cord.search import Seat
-from cord.types import Decoding, Problem, Quarantined, Round
+from cord.types import Decoding, Problem, Progress, Quarantined, Round
 
 PROBLEMS = [Problem(f"p{i}", f"question {i}", "0") for i in range(9)]
 
@@ -233,3 +233,74 @@ async def test_a_lost_teacher_is_done_without_where_the_run_says_so() -> None:
     (done,) = [one async for one in ended]
     assert isinstance(done, Decoding)
     assert done.missing == ("away",)
+
+
+class Kept:
+    """A journal in memory, that takes its time."""
+
+    def __init__(self, known: dict[str, Progress] | None = None) -> None:
+        self.known = known or {}
+        self.rounds: dict[str, list[int]] = {}
+        self.under_way: set[str] = set()
+
+    def so_far(self, problem_id: str) -> Progress | None:
+        return self.known.get(problem_id)
+
+    async def keep(self, problem_id: str, start_score: float, decided: Round) -> None:
+        self.under_way.add(problem_id)
+        await asyncio.sleep(0.01)
+        self.under_way.remove(problem_id)
+        self.rounds.setdefault(problem_id, []).append(decided.index)
+
+
+class Watching(ScriptedEngine):
+    """Notes whether a problem is asked for while its last round is not yet safe."""
+
+    def __init__(self, journal: Kept) -> None:
+        super().__init__(write_two_steps)
+        self.journal, self.too_early = journal, 0
+
+    async def propose(self, request: ProposalRequest) -> Proposal:
+        problem = next(p for p in PROBLEMS if p.question == request.question)
+        self.too_early += problem.id in self.journal.under_way
+        return await super().propose(request)
+
+
+def write_two_steps(request: ProposalRequest) -> str:
+    return " one\n### Step" if not request.steps else " so\n</think>\n\n\\boxed{0}"
+
+
+async def decoded_with(journal: Kept, seen: Seen) -> tuple[list[Decoding], Watching]:
+    engine = Watching(journal)
+    ended = decode_problems(
+        *(PROBLEMS, [Seat("a", engine, 0.6)], PredictivePerplexity(ScriptedEngine())),
+        *(SearchSettings(width=1), 7, 3, seen),
+        journal=journal,
+    )
+    return [done async for done in ended if isinstance(done, Decoding)], engine
+
+
+async def test_no_round_begins_before_the_one_before_is_safe_in_the_journal() -> None:
+    journal, seen = Kept(), Seen()
+    done, engine = await decoded_with(journal, seen)
+    assert engine.too_early == 0
+    assert journal.rounds == {p.id: [0, 1] for p in PROBLEMS}
+    assert seen.rounds == 2 * len(PROBLEMS) and len(done) == len(PROBLEMS)
+
+
+async def test_what_the_journal_knows_is_told_but_not_decoded_again() -> None:
+    first, _ = await decoded_with(Kept(), Seen())
+    known = {d.problem.id: Progress(d.trajectories[0].start_score, d.rounds[:1]) for d in first}
+    recalled: list[str] = []
+
+    class Recalls(Seen):
+        def round_recalled(self, problem: Problem, decided: Round) -> None:
+            recalled.append(problem.id)
+
+    journal, seen = Kept(known), Recalls()
+    again, engine = await decoded_with(journal, seen)
+    assert sorted(recalled) == sorted(p.id for p in PROBLEMS)
+    assert journal.rounds == {p.id: [1] for p in PROBLEMS}
+    assert len(engine.requests) == len(PROBLEMS)
+    by_id = {d.problem.id: d for d in first}
+    assert all(d == by_id[d.problem.id] for d in again)
