@@ -6,11 +6,9 @@ Prefect is started only when there is something to do: a repeated run says so in
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from cord.ensemble import open_ensemble
 from cord.errors import UsageError
 from cord.intake import Intake, take_in
 from cord.lake import Lake, open_lake
+from cord.lake.holding import Hold, refuse_if_held
 from cord.lake.progress import shard_states
 from cord.lake.runs import (
     RunDocument,
@@ -32,6 +31,7 @@ from cord.lake.runs import (
 )
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
+from flows.at_work import at_work, begun, hold_run
 from flows.servers import any_managed, showing_starts
 from tasks.board import BOARD
 
@@ -49,19 +49,21 @@ class Launch:
     recipe: Recipe
     done: RunDocument | None
     """The finished run, when there is nothing left to do."""
+    hold: Hold | None = None
+    """Of a run that is to be carried out; `carry_out` releases it."""
 
 
 def prepare(
     recipe_path: Path, lake_uri: str, run_id: str | None, overrides: Mapping[str, object]
 ) -> Launch:
-    """Read the recipe and the problems, name the run, and lay it into the lake.
+    """Read the recipe and the problems, name the run, hold it, and lay it into the lake.
 
-    Raises `RecipeError`, `ProblemsError`, `EngineError`, `LakeError`, and `UsageError` when
-    `run_id` is taken by another run."""
+    Raises `RecipeError`, `ProblemsError`, `EngineError`, `LakeError`, `UsageError` when `run_id`
+    is taken by another run, and `RunHeld` when another process carries this one out."""
     recipe = load_recipe(recipe_path, overrides)
-    if run_id is not None:
-        check_run_id(run_id)
     lake = open_lake(lake_uri, create=True)
+    if run_id is not None:
+        refuse_if_held(lake, check_run_id(run_id))
     folder = recipe_path.resolve().parent
     intake = asyncio.run(showing_starts(take_in(recipe, folder, open_ensemble(recipe, folder))))
     run_id = run_id or intake.identity.run_id(recipe.name)
@@ -71,22 +73,37 @@ def prepare(
             f"run {run_id!r} is in this lake already and is another run: its recipe, models or "
             "problems differ; choose another --run-id, or leave it out"
         )
-    if known is not None and known.state == "completed":
-        return Launch(lake, lake.uri, run_id, recipe, known)
-    save_recipe(lake, run_id, recipe, str(folder))
-    save_run(lake, _begun(known or _new(run_id, recipe, intake)))
-    return Launch(lake, lake.uri, run_id, recipe, None)
+    return _lay_down(lake, recipe, known or _new(run_id, recipe, intake), str(folder))
 
 
 def prepare_resume(run_id: str, lake_uri: str) -> Launch:
-    """Lay an interrupted or failed run down again, from what the lake remembers of it."""
+    """Lay an interrupted or failed run down again, from what the lake remembers of it.
+
+    Raises `UsageError` when there is no such run, `RunHeld` when another process carries it out,
+    `LakeError`."""
     lake = open_lake(lake_uri)
     known = require_run(lake, run_id)
-    recipe, _ = load_recipe_of(lake, run_id)
-    if known.state == "completed":
-        return Launch(lake, lake.uri, run_id, recipe, known)
-    save_run(lake, _begun(known))
-    return Launch(lake, lake.uri, run_id, recipe, None)
+    return _lay_down(lake, load_recipe_of(lake, run_id)[0], known)
+
+
+def _lay_down(
+    lake: Lake, recipe: Recipe, document: RunDocument, folder: str | None = None
+) -> Launch:
+    """Hold the run, and note that it begins; with `folder` its recipe is kept too."""
+    run_id = document.run_id
+    if document.state == "completed":
+        return Launch(lake, lake.uri, run_id, recipe, document)
+    with ExitStack() as unless_laid_down:
+        hold = hold_run(lake, run_id)
+        unless_laid_down.callback(hold.close)
+        document = load_run(lake, run_id) or document  # as whoever held it before has left it
+        if document.state == "completed":
+            return Launch(lake, lake.uri, run_id, recipe, document)
+        if folder is not None:
+            save_recipe(lake, run_id, recipe, folder)
+        save_run(lake, begun(document))
+        unless_laid_down.pop_all()
+    return Launch(lake, lake.uri, run_id, recipe, None, hold)
 
 
 def _new(run_id: str, recipe: Recipe, intake: Intake) -> RunDocument:
@@ -94,26 +111,26 @@ def _new(run_id: str, recipe: Recipe, intake: Intake) -> RunDocument:
         run_id=run_id,
         recipe=recipe.name,
         fingerprint=intake.identity.run,
+        search=intake.identity.search,
         created_at=now(),
         shards=recipe.run.shards,
         problems=intake.rows,
     )
 
 
-def _begun(document: RunDocument) -> RunDocument:
-    here = {"host": socket.gethostname(), "pid": os.getpid()}
-    return document.model_copy(
-        update={"state": "running", "started_at": now(), "ended_at": None, "message": "", **here}
-    )
-
-
 def carry_out(launch: Launch) -> dict[str, Any]:
-    """Run the flow and return the run's summary. Raises what the flow raises.
+    """Run the flow and return the run's summary; the run is held no longer then. Raises what the
+    flow raises, and `RunLost` when another process has taken the run over meanwhile.
 
     The flow has a thread of its own. In the main thread Prefect turns SIGTERM into an exception at
     whatever line is running, where a callback may swallow it or a task be tried again for it; here
     the signal stays with `stopping_gently`, as Ctrl-C does."""
-    with ThreadPoolExecutor(1, thread_name_prefix="flow") as thread:
+    assert launch.hold is not None
+    with (
+        closing(launch.hold),
+        at_work(launch.lake, launch.run_id),
+        ThreadPoolExecutor(1, thread_name_prefix="flow") as thread,
+    ):
         running = thread.submit(_run_flow, launch)
         # Python's handlers run in this thread, and a signal that the kernel gives to another one
         # does not wake it (seen: one Ctrl-C in twelve was heard only when the run was over).
@@ -124,13 +141,12 @@ def carry_out(launch: Launch) -> dict[str, Any]:
 
 def _run_flow(launch: Launch) -> dict[str, Any]:
     from flows.prefect_server import prefect_server
-    from flows.refresh import refresh, runner_of
+    from flows.refresh import refresh
 
-    flow = refresh.with_options(task_runner=runner_of(launch.recipe))
     _start_servers(launch)
     BOARD.enter("starting Prefect")
     with prefect_server():
-        result = flow(launch.lake_uri, launch.run_id, return_state=True).result()
+        result = refresh(launch.lake_uri, launch.run_id, return_state=True).result()
     assert isinstance(result, dict)
     return result
 
@@ -147,17 +163,3 @@ def _is_decoded(launch: Launch) -> bool:
     is_planned = launch.lake.tables.committed("problems", [f"{launch.run_id}/plan"])
     states = shard_states(launch.lake, launch.run_id) if is_planned else []
     return bool(is_planned) and all(state.decoded for state in states)
-
-
-def mark_ended(launch: Launch, state: str, message: str) -> None:
-    """Note in the lake that the run has ended without coming to its report."""
-    document = require_run(launch.lake, launch.run_id)
-    if document.state == "running":
-        update = {"state": state, "ended_at": now(), "message": message}
-        save_run(launch.lake, document.model_copy(update=update))
-
-
-def stored_summary(launch: Launch) -> dict[str, Any]:
-    """The summary that a finished or refused run has left in the lake; {} when there is none."""
-    content = launch.lake.store.read(f"runs/{launch.run_id}/summary.json")
-    return {} if content is None else dict(json.loads(content))

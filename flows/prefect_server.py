@@ -2,7 +2,9 @@
 
 Prefect's own ephemeral server outlives a process that is killed, and shares its terminal, so that
 Ctrl-C would stop the server under a run that is stopping gently. This one is in a session of its
-own and holds a pipe to its parent: when that closes, by whatever death, it ends.
+own and holds a pipe to its parent: when that closes, by whatever death, it ends. When *it* dies
+while its parent lives, it is started again on the same port; its database is Prefect's in
+PREFECT_HOME, so that a run goes on as if it had been slow to answer.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 
 import httpx
@@ -31,6 +32,8 @@ from prefect.settings import (
 from cord.errors import CordError
 
 GRACE_S = 5.0
+STARTS = 4
+"""A server that dies more often than it can be of use is let go; the run is the lake's then."""
 _EPHEMERAL = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
@@ -50,41 +53,61 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
+def is_own_server() -> bool:
+    """Whether the server in use is this process's and ends with it."""
+    return _own_server.cache_info().currsize > 0
+
+
 class _Server:
-    url: str
-    process: subprocess.Popen[bytes]
-    """Never ended from here: Prefect still sends it logs when this process exits."""
+    """A server process behind a port, and another one when it dies."""
+
+    def __init__(self) -> None:
+        # The door stays open here: who knocks while no server stands behind it, waits.
+        self._door = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}/api"
+        self._settings = get_current_settings().to_environment_variables(exclude_unset=True)
+        self._process = self._start()
+        threading.Thread(target=self._watch, name="prefect-server", daemon=True).start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start it and wait for its answer. It is never ended from here: Prefect still sends it
+        logs when this process exits."""
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", "flows.prefect_server", str(self._door.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[self._door.fileno()],
+                start_new_session=True,
+                env={**os.environ, **self._settings, **_EPHEMERAL},
+            )
+            if not _answers(process, self.url):
+                process.kill()
+                process.wait()
+                log.seek(0)
+                last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+                raise CordError(
+                    f"Prefect's server did not start ({''.join(last) or 'it said nothing'}); look "
+                    "at PREFECT_HOME, or start `prefect server start` and set PREFECT_API_URL"
+                )
+        return process
+
+    def _watch(self) -> None:
+        for _ in range(STARTS - 1):
+            self._process.wait()
+            try:
+                self._process = self._start()
+            except CordError:
+                break
+        else:
+            self._process.wait()
+        self._door.close()  # who knocks now is told at once that nobody is there
 
 
 @cache
 def _own_server() -> _Server:
-    with socket.create_server(("127.0.0.1", 0)) as door, tempfile.TemporaryFile() as log:
-        url = f"http://127.0.0.1:{door.getsockname()[1]}/api"
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "flows.prefect_server", str(door.fileno())],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            pass_fds=[door.fileno()],
-            start_new_session=True,
-            env={
-                **os.environ,
-                **get_current_settings().to_environment_variables(exclude_unset=True),
-                **_EPHEMERAL,
-            },
-        )
-        door.close()
-        if not _answers(process, url):
-            process.kill()
-            process.wait()
-            log.seek(0)
-            last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise CordError(
-                f"Prefect's server did not start ({''.join(last) or 'it said nothing'}); look "
-                "at PREFECT_HOME, or start `prefect server start` and set PREFECT_API_URL"
-            )
-    return _Server(url, process)
+    return _Server()
 
 
 def _answers(server: subprocess.Popen[bytes], url: str) -> bool:

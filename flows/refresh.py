@@ -10,22 +10,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow, unmapped
+from prefect import Task, flow, unmapped
 from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from cord.errors import ContractBroken, CordError
 from cord.lake import open_lake
-from cord.lake.runs import load_recipe_of
+from cord.lake.runs import load_recipe_of, require_run
 from cord.recipe import Recipe
 from cord.scheduler import Stopped
+from flows.at_work import at_work
+from flows.heartbeats import beating
 from tasks import artifacts
 from tasks.board import BOARD
 from tasks.check import check_contract
 from tasks.decode import decode_shard
 from tasks.deduplicate import deduplicate
 from tasks.publish import publish_release
-from tasks.report import report_run
+from tasks.report import report_run, stored_summary
 from tasks.shard import shard_problems
 from tasks.verify import verify_shard
 
@@ -41,11 +43,27 @@ def refresh(lake: str, run_id: str) -> dict[str, Any]:
     """Carry out the run that `flows.launch` has laid into the lake; returns its summary.
 
     Raises `ContractBroken` when the contract did not hold (the summary is written all the same),
-    `CordError` when shards failed."""
-    recipe, _ = load_recipe_of(open_lake(lake), run_id)
+    `CordError` when shards failed, `RunHeld` when another process carries the run out."""
+    with beating():
+        return carry_through(lake, run_id)
+
+
+def carry_through(lake: str, run_id: str) -> dict[str, Any]:
+    """The body of the flow, for whichever flow carries a run out."""
+    opened = open_lake(lake)
+    if require_run(opened, run_id).state == "completed":
+        return stored_summary(opened, run_id)
+    with at_work(opened, run_id):
+        return _to_release(lake, run_id, load_recipe_of(opened, run_id)[0])
+
+
+def _to_release(lake: str, run_id: str, recipe: Recipe) -> dict[str, Any]:
+    """All stages, one after another."""
     retries = recipe.run.retries
+    artifacts.how_to_go_on(lake, run_id)
     plan = shard_problems.with_options(retries=retries)(lake, run_id)
-    decode_and_verify(lake, run_id, plan, retries)
+    with runner_of(recipe) as runner:
+        decode_and_verify(lake, run_id, plan, retries, runner)
     _unless_stopped()
     counts = deduplicate.with_options(retries=retries)(lake, run_id)
     _unless_stopped()
@@ -60,23 +78,24 @@ def refresh(lake: str, run_id: str) -> dict[str, Any]:
     return report_run(lake, run_id, counts, "completed", release=published["release"])
 
 
-def decode_and_verify(lake: str, run_id: str, plan: dict[str, Any], retries: int) -> None:
+def decode_and_verify(
+    lake: str, run_id: str, plan: dict[str, Any], retries: int, runner: TaskRunner[Any]
+) -> None:
     """Decode all shards and verify each as soon as it is decoded; wait, showing progress."""
-    progress = artifacts.begin_progress(run_id)
+    progress = artifacts.Progress(run_id)
     BOARD.begin(plan["to_decode"])
     BOARD.enter("decoding")
-    decoded = decode_shard.with_options(retries=retries).map(
-        unmapped(lake), unmapped(run_id), plan["shards"]
-    )
-    verified = verify_shard.with_options(retries=retries).map(
-        unmapped(lake), unmapped(run_id), decoded
-    )
+    decode: Task[..., Any] = decode_shard.with_options(retries=retries)
+    verify: Task[..., Any] = verify_shard.with_options(retries=retries)
+    of_run: dict[str, Any] = {"lake_uri": unmapped(lake), "run_id": unmapped(run_id)}
+    decoded = runner.map(decode, {**of_run, "shard": plan["shards"]})
+    verified = runner.map(verify, {**of_run, "decoded": decoded})
     waiting: set[PrefectFuture[Any]] = set(verified)
     try:
         while waiting:
             waiting = set(wait(list(waiting), timeout=2).not_done)
             done_shards = 1 - len(waiting) / max(1, len(verified))
-            artifacts.update_progress(progress, max(BOARD.share_done, done_shards))
+            progress.show(max(BOARD.share_done, done_shards))
     except BaseException:  # SIGTERM, say: Prefect would wait until every shard is decoded
         BOARD.stop.set()
         raise

@@ -1,8 +1,16 @@
-"""What a run shows on Prefect's dashboard: one progress artifact, one table a stage."""
+"""What a run shows on Prefect's dashboard: one progress artifact, one table a stage.
+
+Showing is not the work: where the server does not answer, the run goes on, and one warning is
+logged.
+"""
 
 from __future__ import annotations
 
 import re
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -11,6 +19,23 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
+
+from tasks.board import DASHBOARD_LOG
+
+T = TypeVar("T")
+
+PATIENCE_S = 10.0
+AWAY_S = 30.0
+"""So long nothing is shown after the server did not answer: a run does not wait at every stage."""
+
+_away_until = 0.0
+_is_told = False
+_lock = threading.Lock()
 
 
 def key_of(*parts: str) -> str:
@@ -20,23 +45,77 @@ def key_of(*parts: str) -> str:
 
 def table(run_id: str, stage: str, rows: list[dict[str, object]], description: str) -> None:
     """Show a stage's figures as a table."""
-    create_table_artifact(key=key_of(run_id, stage), table=rows, description=description)
+    key = key_of(run_id, stage)
+    _show(lambda: create_table_artifact(key=key, table=rows, description=description))
 
 
 def page(run_id: str, stage: str, markdown: str, description: str) -> None:
     """Show a page of Markdown."""
-    create_markdown_artifact(key=key_of(run_id, stage), markdown=markdown, description=description)
+    key = key_of(run_id, stage)
+    _show(lambda: create_markdown_artifact(key=key, markdown=markdown, description=description))
 
 
-def begin_progress(run_id: str) -> str:
-    """Make the run's progress artifact; its id is for `update_progress`."""
-    made = create_progress_artifact(
-        progress=0.0, key=key_of(run_id, "progress"), description=f"{run_id}: problems decoded"
+def how_to_go_on(lake: str, run_id: str) -> None:
+    """Show what to do when this run crashes, fails or is stopped."""
+    lines = (
+        f"# Going on with {run_id}",
+        f"What is decided is in the lake `{lake}`; only what is missing is done.",
+        f"* In a terminal: `cord resume {run_id} --lake {lake}`",
+        "* Here, while `cord serve` runs somewhere: **Retry**, where the deployment `refresh/cord` "
+        f"began this run. Where it did not: *Deployments*, `refresh/cord`, *Run*, *Custom run* "
+        f"with `run_id` {run_id} and `lake` {lake}",
     )
-    assert isinstance(made, UUID)
-    return str(made)
+    page(run_id, "resume", "\n\n".join(lines) + "\n", f"If {run_id} ends too early")
 
 
-def update_progress(artifact_id: str, share: float) -> None:
-    """Bring the progress artifact up to date; `share` of the problems is decoded, 0 to 1."""
-    update_progress_artifact(artifact_id=UUID(artifact_id), progress=round(100.0 * share, 1))
+class Progress:
+    """A run's progress artifact: the share of its problems that is decoded."""
+
+    def __init__(self, run_id: str) -> None:
+        self._key = key_of(run_id, "progress")
+        self._description = f"{run_id}: problems decoded"
+        self._shown: tuple[UUID, float] | None = None
+        self.show(0.0)
+
+    def show(self, share: float) -> None:
+        """Bring it up to date; `share` is from 0 to 1."""
+        percent = round(100.0 * share, 1)
+        if self._shown is None:
+            made = _show(
+                lambda: create_progress_artifact(
+                    progress=percent, key=self._key, description=self._description
+                )
+            )
+            self._shown = (made, percent) if isinstance(made, UUID) else None
+            return
+        id, shown = self._shown
+        if percent != shown and _show(lambda: _update(id, percent)):
+            self._shown = id, percent
+
+
+def _update(id: UUID, percent: float) -> bool:
+    update_progress_artifact(artifact_id=id, progress=percent)
+    return True
+
+
+def _show(what: Callable[[], T]) -> T | None:
+    """Do it, or None where the server is away; said once in this process."""
+    global _away_until, _is_told
+    if time.monotonic() < _away_until:
+        return None
+    try:
+        with temporary_settings(
+            {PREFECT_API_REQUEST_TIMEOUT: PATIENCE_S, PREFECT_CLIENT_MAX_RETRIES: 1}
+        ):
+            return what()
+    except Exception as error:  # whatever it is: a run is worth more than its picture
+        with _lock:
+            _away_until = time.monotonic() + AWAY_S
+            is_first, _is_told = not _is_told, True
+        if is_first:
+            DASHBOARD_LOG.warning(
+                "the Prefect server did not take what this run shows (%s); the run goes on, "
+                "some of its pages may be missing on the dashboard",
+                type(error).__name__,
+            )
+        return None

@@ -6,6 +6,7 @@ done to Prefect's progress artifact.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -99,3 +100,6 @@ class Board:
 
 BOARD = Board()
 """This process's board."""
+
+DASHBOARD_LOG = logging.getLogger("cord.dashboard")
+"""What the person who runs cord should know of Prefect's dashboard."""
