@@ -1,0 +1,116 @@
+"""A killed run goes on behind the last decided round of every problem, and pays for none twice."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from factory import Factory
+
+from cord.journal import read_segments
+from cord.lake import open_lake
+from cord.lake.runs import require_run
+
+pytestmark = pytest.mark.slow
+
+
+def decode_slowly(factory: Factory, **changes: object) -> None:
+    """Enough problems, few at a time, that a kill always comes in the midst of decoding."""
+    factory.write_problems(40)
+    run = {"seed": 7, "shards": 4, "workers": 2, "in_flight": 4, "retries": 1}
+    factory.write_recipe(run=run, **changes)
+
+
+def kill_when_decided(factory: Factory, rounds: int, run_id: str = "killed") -> int:
+    """Start the run, kill -9 it once so many rounds are in its journal; how many proposals are."""
+    process = factory.start("run", "recipe.yaml", "--run-id", run_id)
+    folder = Path(factory.lake) / "journals"
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("*/*/*/*.jsonl"))) < rounds and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    return proposals_in_journal(factory)
+
+
+def proposals_in_journal(factory: Factory) -> int:
+    lake = open_lake(factory.lake)
+    keys = [key for key in lake.store.list("journals/") if key.endswith(".jsonl")]
+    reading = read_segments(((key, lake.store.read(key) or b"") for key in keys), None)
+    assert not reading.faults
+    return sum(
+        cost.proposals
+        for chain in reading.chains.values()
+        for decided in chain.progress.rounds
+        for _, cost in decided.costs
+    )
+
+
+def asked(summary: dict[str, object]) -> int:
+    """Proposals that processes which came to their end have asked for."""
+    return sum(share["requests"] for share in summary["shares"])  # type: ignore[attr-defined]
+
+
+def paid(summary: dict[str, object]) -> int:
+    return sum(share["proposals"] for share in summary["shares"])  # type: ignore[attr-defined]
+
+
+def test_no_decided_round_is_decoded_again_and_the_journal_goes_when_all_is_committed(
+    factory: Factory,
+) -> None:
+    decode_slowly(factory)
+    kept = kill_when_decided(factory, 25)
+    assert kept > 0
+    resumed = factory.cord("resume", "killed", "--json")
+    assert resumed.code == 0, resumed.err
+    assert "were decided before and are taken up" in resumed.err
+    peace = factory.run("--lake", str(factory.folder / "peace")).json
+    assert paid(resumed.json) == paid(peace) == asked(peace)
+    # Shards that were committed before the kill had forgotten their journal: what they had asked
+    # for is in no document, as that of a killed process. All else is accounted for exactly.
+    lake = open_lake(factory.lake)
+    committed = paid(resumed.json) - asked(resumed.json) - kept
+    assert committed >= 0
+    if committed == 0:
+        assert asked(resumed.json) == paid(peace) - kept
+    assert not lake.store.list("journals/")
+    assert not [key for key in lake.store.list("runs/killed/shards/") if key.endswith("0.json")]
+    assert require_run(lake, "killed").reproducible is True
+
+
+def test_a_changed_contract_makes_another_run_that_adopts_what_was_decided(
+    factory: Factory,
+) -> None:
+    decode_slowly(factory)
+    kept = kill_when_decided(factory, 25)
+    decode_slowly(factory, contract={"min_correct": 0.01})
+    other = factory.run("--run-id", "other")
+    assert other.code == 0, other.err
+    assert "were decided by other runs and are taken up" in other.err
+    assert asked(other.json) + kept <= paid(other.json)
+
+
+def test_another_seed_adopts_nothing(factory: Factory) -> None:
+    decode_slowly(factory)
+    assert kill_when_decided(factory, 12) > 0
+    other = factory.run("--run-id", "other", "--seed", "8")
+    assert other.code == 0, other.err
+    assert "taken up" not in other.err
+    assert asked(other.json) == paid(other.json)
+
+
+def test_a_run_does_not_go_on_with_other_models(factory: Factory) -> None:
+    decode_slowly(factory)
+    kill_when_decided(factory, 8)
+    lake = open_lake(factory.lake)
+    kept = lake.store.read("runs/killed/recipe.json")
+    assert kept is not None
+    # As a server would that serves other weights under the same name.
+    lake.store.write("runs/killed/recipe.json", kept.replace(b"cord:cyd", b"cord:ada"))
+    refused = factory.cord("resume", "killed")
+    assert refused.code == 2, refused.err
+    assert "the models of run killed have changed" in refused.err
+    assert "Traceback" not in refused.err
+    lake.store.write("runs/killed/recipe.json", kept)
+    assert factory.cord("resume", "killed").code == 0
