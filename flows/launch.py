@@ -143,7 +143,7 @@ def _run_flow(launch: Launch) -> dict[str, Any]:
     from flows.prefect_server import prefect_server
     from flows.refresh import refresh
 
-    _start_servers(launch)
+    start_servers(launch)
     BOARD.enter("starting Prefect")
     with prefect_server():
         result = refresh(launch.lake_uri, launch.run_id, return_state=True).result()
@@ -151,7 +151,7 @@ def _run_flow(launch: Launch) -> dict[str, Any]:
     return result
 
 
-def _start_servers(launch: Launch) -> None:
+def start_servers(launch: Launch) -> None:
     """Start the servers that cord serves itself, where anything is left to decode."""
     recipe, folder = load_recipe_of(launch.lake, launch.run_id)
     if not any_managed(recipe) or _is_decoded(launch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.command_line import looking, making, running, verifying
+from flows.command_line import looking, making, running, serving, standing, verifying
 
 app = typer.Typer(
     name="cord",
@@ -16,6 +16,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 running.add_to(app)
+standing.add_to(app)
 looking.add_to(app)
 verifying.add_to(app)
 making.add_to(app)
+serving.add_to(app)

@@ -1,0 +1,134 @@
+"""Runs asked for on Prefect's dashboard, carried out on this machine.
+
+`cord serve` keeps the deployment `refresh/cord` on the user's Prefect server. Each run that is
+asked for there (Run, Retry) is a process of its own, started by Prefect's runner; what it has to
+do, the lake knows.
+"""
+
+# No deferred annotations here: Prefect makes the dashboard's form of the flow's own.
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
+from contextvars import copy_context
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import httpx
+from prefect import flow, get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_API_URL
+from prefect.types.entrypoint import EntrypointType
+from pydantic import Field
+
+from cord.errors import UsageError
+from flows.heartbeats import beating
+from flows.launch import LISTEN_EVERY_S, Launch, prepare, prepare_resume, start_servers
+from flows.refresh import carry_through
+from flows.servers import servers_end
+from tasks.board import BOARD
+from tasks.report import stored_summary
+
+T = TypeVar("T")
+DEPLOYMENT = "cord"
+LOOK_EVERY_S = 5.0
+
+
+@flow(name="refresh", persist_result=False, result_serializer="json", log_prints=False)
+def refresh_on_request(
+    lake: Annotated[str, Field(description="A folder or s3://bucket/prefix.")],
+    run_id: Annotated[
+        str | None, Field(description="Go on with this run of the lake: only what is missing.")
+    ] = None,
+    recipe: Annotated[
+        str | None, Field(description="Or run this recipe, a file where `cord serve` runs.")
+    ] = None,
+    seed: Annotated[int | None, Field(description="Instead of the recipe's.")] = None,
+) -> dict[str, Any]:
+    """Begin a run of a recipe, or go on with one; returns its summary.
+
+    Retry does the same again, and the lake has what was done before. Cancel stops after the rounds
+    in flight, or after 30 seconds, when Prefect ends the process."""
+    if (run_id is None) == (recipe is None):
+        raise UsageError(
+            "give run_id, to go on with a run of the lake, or recipe, to begin one: one of the two"
+        )
+
+    def carry_out() -> dict[str, Any]:
+        if run_id is not None:
+            launch = prepare_resume(run_id, lake)
+        else:
+            overrides = {} if seed is None else {"run.seed": seed}
+            launch = prepare(Path(str(recipe)), lake, None, overrides)
+        return _carry_out(launch)
+
+    with beating(), servers_end(get_run_logger().warning):
+        return _out_of_reach_of_signals(carry_out)
+
+
+def serve_runs(lake: str, limit: int, say: Callable[[str], None]) -> None:
+    """Carry out what is asked for on the dashboard, `limit` runs at once, until Ctrl-C.
+
+    A Prefect server that goes away is waited for. Raises `UsageError` where there is none."""
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise UsageError(
+            "PREFECT_API_URL is not set: there is no dashboard to serve; start `prefect server "
+            "start`, then set PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    if not _answers(url):
+        raise UsageError(f"no Prefect server answers at {url} (PREFECT_API_URL); start it first")
+    while True:
+        try:
+            refresh_on_request.serve(
+                name=DEPLOYMENT,
+                description="cord: run a recipe, or go on with a run of the lake.",
+                parameters={"lake": lake},
+                limit=limit,
+                pause_on_shutdown=False,
+                print_starting_message=False,
+                entrypoint_type=EntrypointType.MODULE_PATH,
+            )
+            return
+        except Exception:
+            if _answers(url):
+                raise
+            say(f"cord: no Prefect server answers at {url}; waiting for it")
+        while not _answers(url):
+            time.sleep(LOOK_EVERY_S)
+        say("cord: the Prefect server is back")
+
+
+def _carry_out(launch: Launch) -> dict[str, Any]:
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_name(context.flow_run.id, launch.run_id)
+    if launch.hold is None:  # it is complete
+        return stored_summary(launch.lake, launch.run_id)
+    with closing(launch.hold):
+        start_servers(launch)
+        return carry_through(launch.lake_uri, launch.run_id)
+
+
+def _out_of_reach_of_signals(carry_out: Callable[[], T]) -> T:
+    """Call it in a thread. Prefect turns SIGTERM into an exception in the main thread, at whatever
+    line; here that only asks to stop, and is raised when the run has stopped."""
+    with ThreadPoolExecutor(1, thread_name_prefix="flow") as thread:
+        running = thread.submit(copy_context().run, carry_out)
+        try:
+            while not running.done():
+                wait([running], timeout=LISTEN_EVERY_S)
+        except BaseException:
+            BOARD.stop.set()
+            wait([running])
+            raise
+        return running.result()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=LOOK_EVERY_S).status_code == 200
+    except httpx.HTTPError:
+        return False
