@@ -11,6 +11,8 @@
     │   └── ContextTooLong       this prompt does not fit this model
     ├── LakeError                the lake cannot be read or written           exit 1
     │   └── LakeAddressError     what was given cannot name a lake            exit 2
+    ├── RunHeld              another process carries this run out         exit 1
+    ├── RunLost              this process does not hold its run any more  exit 1
     └── ContractBroken           a data contract did not hold                 exit 3
 
 An error crosses exactly one boundary (recipe, problem source, engine, lake) and its message is
@@ -80,6 +82,15 @@ class LakeAddressError(LakeError):
     """What was given as the lake's address cannot name one."""
 
     exit_code = 2
+
+
+class RunHeld(CordError):
+    """Another process carries this run out. Nothing of it was touched."""
+
+
+class RunLost(CordError):
+    """This process does not hold its run any more, and has stopped. The run goes on elsewhere, or
+    can be resumed."""
 
 
 class ContractBroken(CordError):

@@ -8,8 +8,8 @@ from typing import Any
 
 from prefect import task
 
-from cord.lake import open_lake
-from cord.lake.runs import State, now, require_run, save_run
+from cord.lake import Lake, open_lake
+from cord.lake.runs import State, now, require_run, save_run, state_in_words
 from cord.summary import Summary, summarise
 from tasks import artifacts
 from tasks.board import BOARD
@@ -29,6 +29,9 @@ def report_run(
     BOARD.enter("report")
     lake = open_lake(lake_uri)
     document = require_run(lake, run_id)
+    said = state_in_words(state, counts["quarantined"])
+    if said != state:
+        message = f"{said}: {message}" if message else said
     closed = document.model_copy(
         update={
             "state": state,
@@ -42,19 +45,30 @@ def report_run(
     )
     save_run(lake, closed)
     summary = summarise(lake, run_id, counts, release)
-    content = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
-    lake.store.write(f"runs/{run_id}/summary.json", content.encode())
-    artifacts.page(run_id, "summary", _markdown(summary), f"Summary of {run_id}")
+    told = {"state": state, "message": message, **summary.to_json()}
+    content = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    lake.store.write(_summary_key(run_id), content.encode())
+    artifacts.page(run_id, "summary", _markdown(summary, said), f"Summary of {run_id}")
     artifacts.table(run_id, "cost", _cost_table(summary), f"What {run_id} cost, by teacher")
     if summary.servers:
         servers = [asdict(server) for server in summary.servers]
         artifacts.table(run_id, "servers", servers, f"What its servers counted during {run_id}")
-    return summary.to_json()
+    return told
 
 
-def _markdown(summary: Summary) -> str:
+def stored_summary(lake: Lake, run_id: str) -> dict[str, Any]:
+    """The summary that a finished or refused run has left in the lake; {} when there is none."""
+    content = lake.store.read(_summary_key(run_id))
+    return {} if content is None else dict(json.loads(content))
+
+
+def _summary_key(run_id: str) -> str:
+    return f"runs/{run_id}/summary.json"
+
+
+def _markdown(summary: Summary, state: str) -> str:
     lines = [
-        f"# {summary.run_id}",
+        f"# {summary.run_id}: {state}",
         "",
         "| problems | correct | records | wrong | quarantined | mean S | tokens |",
         "|---|---|---|---|---|---|---|",

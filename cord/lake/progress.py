@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from cord.lake.journals import journal_progress
 from cord.lake.rows import REUSED
 from cord.lake.run_tables import planned_shards
+from cord.lake.runs import RunDocument
+from cord.lake.shard_notes import ShardNote, shard_notes
 
 if TYPE_CHECKING:
     from cord.lake import Lake
@@ -26,6 +29,28 @@ class ShardState:
     def name(self) -> str:
         """For people."""
         return "in the lake" if self.index == REUSED else str(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardProgress:
+    """How far one shard is."""
+
+    shard: ShardState
+    begun: int
+    """Problems under way: those that have decided rounds in the journal."""
+    rounds: int
+    """Of these problems, so far."""
+    failure: ShardNote | None
+    """Its latest failed try, until it is done."""
+
+    @property
+    def state(self) -> Literal["done", "in progress", "waiting", "failed"]:
+        """`failed`: for good, until the run is resumed."""
+        if self.shard.decoded and self.shard.verified:
+            return "done"
+        if self.failure is not None and not self.failure.will_retry:
+            return "failed"
+        return "in progress" if self.shard.decoded or self.begun or self.failure else "waiting"
 
 
 def decode_app(run_id: str, shard: int) -> str:
@@ -53,4 +78,19 @@ def shard_states(lake: Lake, run_id: str) -> list[ShardState]:
             verify_app(run_id, shard) in verified,
         )
         for shard, problems in planned.items()
+    ]
+
+
+def run_progress(lake: Lake, document: RunDocument, is_at_work: bool) -> list[ShardProgress]:
+    """Every shard of the run, with what its journal and its notes tell."""
+    states = shard_states(lake, document.run_id)
+    if all(state.decoded and state.verified for state in states):
+        return [ShardProgress(state, 0, 0, None) for state in states]
+    begun = journal_progress(lake, document.search, document.run_id) if document.search else {}
+    # What failed before this process took the run up is tried again by it.
+    since = document.started_at if is_at_work else None
+    failures = shard_notes(lake, document.run_id, since)
+    return [
+        ShardProgress(state, *begun.get(state.index, (0, 0)), failures.get(state.index))
+        for state in states
     ]

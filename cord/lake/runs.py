@@ -1,29 +1,31 @@
 """What the lake remembers of a run: `runs/RUN/run.json` beside the recipe as it was run.
 
 The document is small and rewritten as the run goes on; everything a run *made* is in the tables.
-`state` is what the run last said of itself; `observed_state` looks whether the process that said
-`running` still lives, so that a killed run is not "running" for ever.
+`state` is what the run last said of itself; `observed_state` looks whether whoever said `running`
+still holds the run's lease, so that a killed run is not "running" for ever.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from cord.errors import LakeError, UsageError
+from cord.lake.lease import Leases
 from cord.recipe import SAFE_NAME, Recipe
 
 if TYPE_CHECKING:
     from cord.lake import Lake
 
-State = Literal["running", "completed", "failed", "refused", "interrupted"]
-"""`refused`: decoded and verified, but its contract did not hold."""
+State = Literal["running", "completed", "failed", "refused", "interrupted", "damaged"]
+"""`refused`: decoded and verified, but its contract did not hold. `damaged`: its document in the
+lake cannot be understood."""
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""When a run began of which it is not known."""
 
 
 class RunDocument(BaseModel):
@@ -41,13 +43,10 @@ class RunDocument(BaseModel):
     """The engines give the same tokens for the same seed, by their own probe: a run that was
     disturbed then makes the same bytes as one that was not. None: not known yet."""
     state: State = "running"
-    created_at: datetime
-    started_at: datetime | None = None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
     """When the latest process began; later than `created_at` in a resumed run."""
-    ended_at: datetime | None = None
-    host: str = ""
-    pid: int = 0
-    """The process that runs it, so that a dead one is recognised."""
+    ended_at: AwareDatetime | None = None
     shards: int = 0
     problems: int | None = None
     """Rows in the source; problems = records + wrong + quarantined."""
@@ -59,24 +58,25 @@ class RunDocument(BaseModel):
     engines: dict[str, str] = {}
     """Teacher name to engine and model."""
     message: str = ""
-    """Why it failed or was refused."""
-
-    @property
-    def observed_state(self) -> State:
-        """`state`, but `interrupted` when its process on this machine is gone."""
-        if self.state != "running" or self.host != socket.gethostname():
-            return self.state
-        return "running" if _is_alive(self.pid) else "interrupted"
+    """Why it failed or was refused; of a completed one, what there is to know."""
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def observed_state(lake: Lake, document: RunDocument) -> State:
+    """Its `state`, but `interrupted` where nobody holds its lease any more: at once where the
+    process that did was on this machine, else when the lease has ended (`cord.lake.lease`)."""
+    if document.state != "running" or Leases(lake.store, document.run_id).living():
+        return document.state
+    latest = load_run(lake, document.run_id)  # it may have ended between the two looks
+    return latest.state if latest is not None and latest.state != "running" else "interrupted"
+
+
+def state_in_words(state: str, quarantined: int | None) -> str:
+    """A run's state, for people: `completed with 3 quarantined`."""
+    return (
+        f"completed with {quarantined} quarantined"
+        if state == "completed" and quarantined
+        else state
+    )
 
 
 def now() -> datetime:
@@ -105,13 +105,25 @@ def load_run(lake: Lake, run_id: str) -> RunDocument | None:
     content = lake.store.read(f"runs/{check_run_id(run_id)}/run.json")
     if content is None:
         return None
+    document = _understood(content, run_id)
+    if document is None:
+        raise LakeError(_damaged(run_id))
+    return document
+
+
+def _understood(content: bytes, run_id: str) -> RunDocument | None:
     try:
-        return RunDocument.model_validate_json(content)
+        document = RunDocument.model_validate_json(content)
     except ValidationError:
-        raise LakeError(
-            f"runs/{run_id}/run.json in the lake is not a run document; "
-            "was it edited? Move it away and run the recipe again: decoded shards are kept"
-        ) from None
+        return None
+    return document if document.run_id == run_id else None
+
+
+def _damaged(run_id: str) -> str:
+    return (
+        f"runs/{run_id}/run.json in the lake is not this run's document; was it edited? "
+        "Move it away and run the recipe again: decoded shards are kept"
+    )
 
 
 def require_run(lake: Lake, run_id: str) -> RunDocument:
@@ -124,10 +136,25 @@ def require_run(lake: Lake, run_id: str) -> RunDocument:
 
 
 def list_runs(lake: Lake) -> list[RunDocument]:
-    """All runs, newest first."""
+    """All runs, newest first, each with its `observed_state`; damaged ones say so in `message`."""
     names = {key.split("/")[1] for key in lake.store.list("runs/") if key.endswith("/run.json")}
-    documents = [document for name in names if (document := load_run(lake, name))]
-    return sorted(documents, key=lambda run: (run.created_at, run.run_id), reverse=True)
+    contents = {name: lake.store.read(f"runs/{name}/run.json") for name in sorted(names)}
+    listed = [_listed(lake, name, read) for name, read in contents.items() if read is not None]
+    return sorted(listed, key=lambda run: (run.created_at, run.run_id), reverse=True)
+
+
+def _listed(lake: Lake, run_id: str, content: bytes) -> RunDocument:
+    document = _understood(content, run_id)
+    if document is not None:
+        return document.model_copy(update={"state": observed_state(lake, document)})
+    return RunDocument(
+        run_id=run_id,
+        recipe="",
+        fingerprint="",
+        state="damaged",
+        created_at=LONG_AGO,
+        message=_damaged(run_id),
+    )
 
 
 def save_recipe(lake: Lake, run_id: str, recipe: Recipe, folder: str) -> None:

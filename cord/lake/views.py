@@ -17,7 +17,7 @@ from cord.fingerprint import canonical_bytes
 from cord.lake import Lake
 from cord.lake.manifest import Manifest
 from cord.lake.releases import dataset_key, list_releases, newest_releases
-from cord.lake.runs import list_runs
+from cord.lake.runs import LONG_AGO, list_runs
 from cord.lake.schemas import SCHEMAS, TABLES, columns
 from cord.lake.tables import table_key
 
@@ -150,8 +150,7 @@ def _run_rows(lake: Lake) -> pa.Table:
     rows = [
         {
             **run.model_dump(include=set(RUNS.names)),
-            "state": run.observed_state,
-            "created_at": _utc(run.created_at),
+            "created_at": _utc(run.created_at if run.created_at != LONG_AGO else None),
             "ended_at": _utc(run.ended_at),
         }
         for run in list_runs(lake)

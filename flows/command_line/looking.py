@@ -1,4 +1,4 @@
-"""`cord runs`, `status`, `query`, `releases`, `export`: everything that only reads."""
+"""`cord query`, `releases`, `export`: what is in the lake."""
 
 from __future__ import annotations
 
@@ -17,61 +17,9 @@ Release = Annotated[str, typer.Argument(help="A release, as demo@1 or demo (the 
 
 def add_to(app: typer.Typer) -> None:
     """Hang these commands onto the command line."""
-    app.command()(runs)
-    app.command()(status)
     app.command()(query)
     app.command()(releases)
     app.command()(export)
-
-
-def runs(lake: LakeUri = "./lake", json: Json = False) -> None:
-    """List the runs in the lake, newest first."""
-    from cord.lake.runs import list_runs
-
-    rows = [_run_row(document) for document in list_runs(open_lake(lake))]
-    if json:
-        print_json(rows)
-    else:
-        _show(rows, empty="no runs yet; start one with `cord run RECIPE`")
-
-
-def _run_row(document: Any) -> dict[str, Any]:
-    return {
-        "run_id": document.run_id,
-        "state": document.observed_state,
-        "created_at": document.created_at,
-        "problems": document.problems,
-        "records": document.records,
-        "wrong": document.wrong,
-        "quarantined": document.quarantined,
-        "release": document.release,
-    }
-
-
-def status(
-    run: Annotated[str, typer.Argument(help="The run, as `cord runs` names it.")],
-    lake: LakeUri = "./lake",
-    json: Json = False,
-) -> None:
-    """Tell how a run stands, shard by shard, from the lake alone."""
-    from cord.lake.progress import shard_states
-    from cord.lake.runs import require_run
-
-    opened = open_lake(lake)
-    document = require_run(opened, run)
-    shards = [
-        {"shard": s.name, "problems": s.problems, "decoded": s.decoded, "verified": s.verified}
-        for s in shard_states(opened, run)
-    ]
-    if json:
-        print_json({**_run_row(document), "message": document.message, "shards": shards})
-        return
-    _show([_run_row(document)])
-    _show(shards, empty="its problems have not been cut into shards yet")
-    if document.message:
-        say(document.message)
-    if document.observed_state in ("failed", "interrupted"):
-        say(f"`cord resume {run}` does what is missing")
 
 
 def query(

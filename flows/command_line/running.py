@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from cord.engines import EngineInfo
-from cord.errors import ContractBroken, CordError
+from cord.errors import ContractBroken, CordError, RunLost
+from cord.lake.runs import state_in_words
 from cord.scheduler import Stopped
 from flows.command_line.options import Json, LakeUri
 from flows.command_line.summary import print_summary
@@ -132,15 +133,17 @@ def resume(
 
 def _launch(launch: Any, json: bool) -> None:
     """Carry a run out, or say that there is nothing to do."""
-    from flows.launch import carry_out, mark_ended, stored_summary
+    from flows.launch import carry_out
     from flows.servers import servers_end
+    from tasks.report import stored_summary
 
     if launch.done is not None:
         if json:
-            print_json({**stored_summary(launch), "nothing_to_do": True})
+            print_json({**stored_summary(launch.lake, launch.run_id), "nothing_to_do": True})
         else:
+            state = state_in_words("completed", launch.done.quarantined)
             say(
-                f"cord: nothing to do: run {launch.run_id} is complete in {launch.lake_uri}; "
+                f"cord: nothing to do: run {launch.run_id} is {state} in {launch.lake_uri}; "
                 f"its release is {launch.done.release or 'none (no record to publish)'}"
             )
         return
@@ -149,25 +152,21 @@ def _launch(launch: Any, json: bool) -> None:
         with stopping_gently(), watching(), servers_end(say):
             summary = carry_out(launch)
     except ContractBroken as error:
-        mark_ended(launch, "refused", str(error))
-        summary = stored_summary(launch)
+        summary = stored_summary(launch.lake, launch.run_id)
         if not json:
             _show(summary, json)
         raise ContractBroken(str(error), summary) from None
     except Stopped:
-        mark_ended(launch, "interrupted", "stopped by the user")
         raise Stopped(
             f"stopped; what is decoded is in the lake: `cord resume {launch.run_id}` goes on"
         ) from None
+    except RunLost:
+        raise
     except CordError as error:
-        mark_ended(launch, "failed", str(error))
         error.args = (
             f"run {launch.run_id} failed: {error}\n"
             f"What is done is in the lake: `cord resume {launch.run_id}` does the rest",
         )
-        raise
-    except Exception as error:
-        mark_ended(launch, "failed", repr(error))
         raise
     _show(summary, json)
 

@@ -1,0 +1,76 @@
+"""A run at work in this process: held by its lease, and its end noted in the lake.
+
+Both the command line and the flow enter it, so that a flow that Prefect itself starts (its retry, a
+deployment) is as safe as `cord run`; within one process the outermost counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from cord.errors import ContractBroken, CordError, LakeError, RunLost
+from cord.lake import Lake
+from cord.lake.holding import Hold, take_hold
+from cord.lake.runs import RunDocument, State, now, require_run, save_run
+from cord.scheduler import Stopped
+from tasks.board import BOARD
+
+
+def hold_run(lake: Lake, run_id: str) -> Hold:
+    """Hold a run; should the hold be lost, it stops as if the user had asked for it.
+
+    Raises `RunHeld` when another process carries it out."""
+    return take_hold(lake, run_id, on_lost=BOARD.stop.set)
+
+
+@contextmanager
+def at_work(lake: Lake, run_id: str) -> Iterator[None]:
+    """While the block runs, this process holds the run and the lake says that it is running; when
+    the block fails, the lake says how it ended.
+
+    Raises `RunHeld` when another process carries it out, and `RunLost` instead of whatever the
+    block raises when this process held it no more: the lake is then the other's to write."""
+    hold = hold_run(lake, run_id)
+    try:
+        if hold.depth == 1:
+            BOARD.stop.clear()  # of an earlier run, or an earlier try, in this process
+            save_run(lake, begun(require_run(lake, run_id)))
+        yield
+    except BaseException as error:
+        if hold.lost is not None:
+            raise RunLost(hold.lost) from None
+        with suppress(LakeError):  # the run is seen as interrupted all the same
+            _note_end(lake, run_id, error)
+        raise
+    finally:
+        hold.close()
+
+
+def begun(document: RunDocument) -> RunDocument:
+    """The document of a run that this process begins, or takes up again."""
+    update = {"state": "running", "started_at": now(), "ended_at": None, "message": ""}
+    return document.model_copy(update=update)
+
+
+def _note_end(lake: Lake, run_id: str, error: BaseException) -> None:
+    """Note that the run has ended without coming to its report."""
+    document = require_run(lake, run_id)
+    if document.state == "running":
+        state, message = _end_of(error)
+        update = {"state": state, "ended_at": now(), "message": message}
+        save_run(lake, document.model_copy(update=update))
+
+
+def _end_of(error: BaseException) -> tuple[State, str]:
+    match error:
+        case ContractBroken():
+            return "refused", str(error)
+        case Stopped():
+            return "interrupted", "stopped by the user"
+        case CordError():
+            return "failed", str(error)
+        case Exception():
+            return "failed", repr(error)
+        case _:  # a signal, Prefect's cancellation
+            return "interrupted", "stopped from outside"
