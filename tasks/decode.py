@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from prefect import task
 
 from cord.ensemble import open_ensemble
@@ -24,17 +23,18 @@ from cord.lake.rows import (
 )
 from cord.lake.run_tables import problems_of
 from cord.lake.runs import RunDocument, load_recipe_of, require_run
-from cord.lake.schemas import SCHEMAS
-from cord.lake.staging import DecodedShard, load_staged, stage, unstage
+from cord.lake.staging import DecodedShard, commit_staged, load_staged, stage, unstage
 from cord.ledger import Ledger
 from cord.scheduler import decode_problems
 from cord.types import Decoding, Quarantined
 from cord.usage import noting_usage
 from tasks.board import BOARD
+from tasks.failures import noting_failures
 from tasks.policy import OPTIONS
 
 
 @task(name="decode", task_run_name="decode {run_id} shard {shard}", **OPTIONS)
+@noting_failures("decode")
 def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
     """Decode a shard's problems and commit steps, trajectories, costs and quarantine.
 
@@ -42,11 +42,10 @@ def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
     """
     done = {"shard": shard, "decoded": 0, "quarantined": 0, "proposed_tokens": 0}
     lake = open_lake(lake_uri)
-    app_id = decode_app(run_id, shard)
     if shard == REUSED:
         return done
     document = require_run(lake, run_id)
-    if lake.tables.committed("trajectories", [app_id]):
+    if lake.tables.committed("trajectories", [decode_app(run_id, shard)]):
         _clear(lake, document, shard)
         return done
     decoded = load_staged(lake, run_id, shard)
@@ -55,14 +54,7 @@ def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
         done["decoded"] = sum(row["rank"] == 0 for row in decoded.trajectories)
         done["quarantined"] = len(decoded.quarantine)
         done["proposed_tokens"] = sum(row["tokens"] for row in decoded.costs)
-    # Trajectories last: they say that the shard is done.
-    for name, rows in (
-        ("steps", decoded.steps),
-        ("costs", decoded.costs),
-        ("quarantine", decoded.quarantine),
-        ("trajectories", decoded.trajectories),
-    ):
-        lake.tables.append_once(name, pa.Table.from_pylist(rows, schema=SCHEMAS[name]), app_id)
+    commit_staged(lake, run_id, shard, decoded)
     _clear(lake, document, shard)
     return done
 
@@ -96,6 +88,7 @@ def _decode(lake: Lake, document: RunDocument, shard: int) -> DecodedShard:
             stop=BOARD.stop,
             go_on_without_lost=recipe.run.on_teacher_lost == "continue",
             journal=journal,
+            retries=recipe.run.retries,
         )
         return [done async for done in ended]
 

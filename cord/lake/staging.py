@@ -12,11 +12,18 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from cord.errors import LakeError
+from cord.lake.progress import decode_app
 from cord.lake.rows import Row
+from cord.lake.schemas import SCHEMAS
 
 if TYPE_CHECKING:
     from cord.lake import Lake
+
+DECODED = ("steps", "costs", "quarantine", "trajectories")
+"""Tables of a decoded shard as they are committed. Trajectories last: they say that it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,18 @@ def load_staged(lake: Lake, run_id: str, shard: int) -> DecodedShard | None:
             f"{key} in the lake is damaged ({error}); remove it and resume the run: "
             "this shard alone is decoded again"
         ) from None
+
+
+def commit_staged(lake: Lake, run_id: str, shard: int, decoded: DecodedShard) -> list[str]:
+    """Commit the shard to every table that has it not; returns which those were."""
+    app_id = decode_app(run_id, shard)
+    return [
+        table
+        for table in DECODED
+        if lake.tables.append_once(
+            table, pa.Table.from_pylist(getattr(decoded, table), schema=SCHEMAS[table]), app_id
+        )
+    ]
 
 
 def unstage(lake: Lake, run_id: str, shard: int) -> None:

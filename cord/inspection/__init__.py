@@ -1,0 +1,48 @@
+"""Is the lake sound? What a kill at any moment or a lost machine has left in it, and its mending.
+
+    census.py      what lies there: keys, runs, logs of tables, who is alive
+    runs.py        documents of runs                 shards.py   staged files, journals
+    releases.py    manifests and their commits       files.py    files that no commit names
+    rows.py        rows that are there twice, or lacking
+    mending.py     what can be mended without guessing
+
+Looking changes nothing, and may be done while runs are at work: what belongs to one that is alive
+is never found.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cord.errors import LakeError
+from cord.inspection.census import alive, present, take_census
+from cord.inspection.files import inspect_files
+from cord.inspection.finding import Finding
+from cord.inspection.releases import inspect_releases
+from cord.inspection.rows import inspect_rows, planned_shards
+from cord.inspection.runs import inspect_runs
+from cord.inspection.shards import inspect_shards
+from cord.lake import Lake
+
+__all__ = ["Finding", "inspect_lake"]
+
+
+def inspect_lake(lake: Lake, now: datetime | None = None) -> list[Finding]:
+    """Everything in the lake that is not as it should be; nothing where it is sound.
+
+    `now` is the present by default. Raises `LakeError` where the lake cannot be read."""
+    living = alive(lake)
+    census = take_census(lake, now or present())
+    try:
+        planned = planned_shards(lake)
+    except LakeError:
+        planned = {}  # `inspect_rows` says why
+    found = [
+        *inspect_runs(census),
+        *inspect_shards(census, planned),
+        *inspect_releases(census),
+        *inspect_files(census),
+        *inspect_rows(census, planned),
+    ]
+    living |= alive(lake)
+    return [finding for finding in found if finding.run_id not in living]
