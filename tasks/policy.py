@@ -18,11 +18,13 @@ from cord.errors import CordError, EngineUnreachable, LakeError
 
 
 def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether another try makes sense: unreachable engines, lake trouble, anything unforeseen."""
-    error = state.result(raise_on_failure=False)
-    if isinstance(error, EngineUnreachable | LakeError):
-        return True
-    return not isinstance(error, CordError)
+    """Whether another try makes sense, for Prefect."""
+    return is_passing(state.result(raise_on_failure=False))
+
+
+def is_passing(error: object) -> bool:
+    """What may pass by itself: unreachable engines, lake trouble, anything unforeseen."""
+    return isinstance(error, EngineUnreachable | LakeError) or not isinstance(error, CordError)
 
 
 OPTIONS: dict[str, Any] = {

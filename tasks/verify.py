@@ -22,6 +22,7 @@ from cord.scheduler import Stopped
 from cord.types import Outcome, Verdict
 from cord.verification import Verifier
 from tasks.board import BOARD
+from tasks.failures import noting_failures
 from tasks.policy import OPTIONS
 
 VERIFIERS = 2
@@ -29,6 +30,7 @@ VERIFIERS = 2
 
 
 @task(name="verify", task_run_name="verify {run_id} shard {decoded[shard]}", **OPTIONS)
+@noting_failures("verify")
 def verify_shard(lake_uri: str, run_id: str, decoded: dict[str, Any]) -> dict[str, Any]:
     """Commit a verdict for each trajectory of a decoded shard.
 

@@ -169,6 +169,8 @@ def _launch(launch: Any, json: bool) -> None:
         )
         raise
     _show(summary, json)
+    state = state_in_words(str(summary.get("state", "completed")), summary.get("quarantined"))
+    say(f"cord: run {launch.run_id} {state}; its release is {summary.get('release') or 'none'}")
 
 
 def _show(summary: dict[str, Any], json: bool) -> None:

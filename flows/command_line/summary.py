@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from cord.lake.runs import state_in_words
 from flows.command_line.terminal import out, print_table, say
 
 
 def print_summary(summary: dict[str, Any]) -> None:
     """The summary of a run, for a person."""
     problems = summary["problems"]
+    state = state_in_words(summary.get("state", ""), summary["quarantined"])
     rows = [
+        *([("state", state)] if state else []),
         ("problems", f"{problems}"),
         ("correct", f"{summary['correct']} ({_percent(summary['correct'], problems)})"),
         ("records", f"{summary['records']}"),
