@@ -3,27 +3,27 @@
 A round waits only for its own problem's proposals, never for another problem: with enough problems
 in flight the engines stay busy (facts.md, "Scheduling"). Problems are taken in as places come free
 and handed out as they end, so that a hundred thousand take no more memory than what is in flight.
-A problem that an engine refuses for good costs itself alone and is quarantined; an engine that
-does not answer costs the shard a retry.
+A problem that cannot be decoded costs itself alone (`cord.attempts`); an engine that does not
+answer, or a lake, costs the shard a retry.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-from cord.errors import CordError, EngineError, EngineRefused, EngineUnreachable
+from cord.attempts import Ended, Unforeseen, attempt, own
+from cord.engines.suspects import asking_for
+from cord.errors import CordError
 from cord.in_flight import InFlight, Pace
 from cord.journal import Journal
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
 from cord.search import Seat, decode
-from cord.types import Decoding, Problem, Quarantined, Round
+from cord.types import Decoding, Problem, Progress, Quarantined, Round
 
 DRAIN_S = 120.0
 """How long rounds in flight may take to end once a stop is asked for; then they are broken off (a
@@ -76,6 +76,7 @@ async def decode_problems(
     go_on_without_lost: bool = False,
     turn: int = 0,
     journal: Journal | None = None,
+    retries: int = 0,
 ) -> AsyncGenerator[Decoding | Quarantined, None]:
     """Decode problems, at most `in_flight` at once, and yield each as it ends, in any order.
 
@@ -85,15 +86,17 @@ async def decode_problems(
     (worth a retry of the whole shard). Once `stop` is set no round begins, what is in flight ends
     (within `DRAIN_S`), and `Stopped` is raised. `go_on_without_lost`: as in `cord.search.decode`.
     What `journal` knows of a problem is not decoded again, and it keeps each round that is decided
-    before that problem's next one begins; raises what it raises.
+    before that problem's next one begins; raises what it raises. A problem that fails as nobody
+    foresaw is tried again `retries` times, behind its last decided round, and then set aside;
+    where most fail so, it is not theirs, and `CordError` is raised.
     """
     watcher = watcher or Silent()
     places = InFlight(in_flight) if isinstance(in_flight, int) else in_flight
     todo = iter(problems)
-    at_work: set[asyncio.Task[Decoding | Quarantined]] = set()
-    ended: asyncio.Queue[asyncio.Task[Decoding | Quarantined]] = asyncio.Queue()
+    at_work: set[asyncio.Task[Ended]] = set()
+    ended: asyncio.Queue[asyncio.Task[Ended]] = asyncio.Queue()
 
-    async def one(problem: Problem) -> Decoding | Quarantined:
+    async def one(problem: Problem) -> Ended:
         await places.take(turn)
         try:
             with places.pace() as pace:
@@ -101,26 +104,34 @@ async def decode_problems(
         finally:
             places.leave()
 
-    async def at_its_place(problem: Problem, pace: Pace) -> Decoding | Quarantined:
-        async def on_round(start_score: float, decided: Round) -> None:
-            if journal is not None:
-                await journal.keep(problem.id, start_score, decided)
-            watcher.round_decided(problem, decided)
-            places.go_on(pace)
-            _check(stop)
-
+    async def at_its_place(problem: Problem, pace: Pace) -> Ended:
         _check(stop)
         so_far = journal.so_far(problem.id) if journal is not None else None
         for recalled in so_far.rounds if so_far is not None else ():
             watcher.round_recalled(problem, recalled)
-        # The first round that is decided here has the urgency of a problem that begins.
-        urgency = pace.urgency - (len(so_far.rounds) if so_far is not None else 0)
-        search = decode(
-            *(problem, teachers, criterion, settings, seed, on_round, go_on_without_lost, urgency),
-            so_far=so_far,
-        )
-        done = await _quarantine_if_refused(problem, search)
-        watcher.problem_done(problem, done)
+
+        async def on_round(start_score: float, decided: Round) -> None:
+            nonlocal so_far
+            if journal is not None:
+                await journal.keep(problem.id, start_score, decided)
+            so_far = Progress(start_score, (*(so_far.rounds if so_far else ()), decided))
+            watcher.round_decided(problem, decided)
+            places.go_on(pace)
+            _check(stop)
+
+        async def search() -> Decoding:
+            _check(stop)
+            # The first round that is decided here has the urgency of a problem that begins.
+            urgency = pace.urgency - (len(so_far.rounds) if so_far is not None else 0)
+            return await decode(
+                *(problem, teachers, criterion, settings, seed, on_round),
+                *(go_on_without_lost, urgency, so_far),
+            )
+
+        with asking_for(problem):
+            done = await attempt(problem, search, retries)
+        if not isinstance(done, Unforeseen):
+            watcher.problem_done(problem, done)
         return done
 
     def begin(number: int) -> None:
@@ -129,7 +140,7 @@ async def decode_problems(
             at_work.add(task)
             task.add_done_callback(ended.put_nowait)
 
-    stopped = False
+    stopped, decoded, unforeseen = False, 0, list[Unforeseen]()
     draining = asyncio.create_task(_drain(stop, at_work)) if stop is not None else None
     try:
         begin(2 * places.number)  # as many wait: a place that comes free keeps its turn
@@ -142,14 +153,21 @@ async def decode_problems(
                 stopped = True  # the others' rounds still end
                 continue
             begin(1)
+            if isinstance(done, Unforeseen):
+                unforeseen.append(done)  # the others will show whose fault it is
+                continue
+            decoded += isinstance(done, Decoding)
             yield done
     finally:
         await _break_off([*at_work, *([draining] if draining else [])])
     if stopped:
         raise Stopped("stopped on request")
+    for failed, aside in zip(unforeseen, own(unforeseen, decoded), strict=True):
+        watcher.problem_done(failed.problem, aside)
+        yield aside
 
 
-async def _drain(stop: threading.Event, at_work: set[asyncio.Task[Decoding | Quarantined]]) -> None:
+async def _drain(stop: threading.Event, at_work: set[asyncio.Task[Ended]]) -> None:
     """Once a stop is asked for, give the rounds in flight `DRAIN_S` to end."""
     while not stop.is_set():  # noqa: ASYNC110, it is a thread's event
         await asyncio.sleep(LOOK_S)
@@ -162,37 +180,6 @@ async def _break_off(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _quarantine_if_refused(
-    problem: Problem, search: Awaitable[Decoding]
-) -> Decoding | Quarantined:
-    begun = time.monotonic()
-    try:
-        decoding = await search
-    except (EngineUnreachable, EngineRefused):
-        raise
-    except EngineError as error:
-        return quarantined_problem(problem, f"could not be decoded: {error}")
-    if not any(trajectory.steps for trajectory in decoding.trajectories):
-        return quarantined_problem(problem, f"could not be decoded: {_why_no_step(decoding)}")
-    return replace(decoding, seconds=time.monotonic() - begun)
-
-
-def quarantined_problem(problem: Problem, reason: str) -> Quarantined:
-    """Set a problem aside in decoding, with its question."""
-    return Quarantined(
-        stage="decode",
-        reason=reason,
-        problem_id=problem.id,
-        source=problem.source,
-        content=problem.question[:10_000],
-    )
-
-
-def _why_no_step(decoding: Decoding) -> str:
-    reasons = {f"{who}: {why}" for decided in decoding.rounds for who, why in decided.rejected}
-    return "no teacher proposed a usable first step (" + "; ".join(sorted(reasons)[:5]) + ")"
 
 
 def _check(stop: threading.Event | None) -> None:

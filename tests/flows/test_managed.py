@@ -165,7 +165,8 @@ def test_that_a_server_died_in_a_run_is_said(
     monkeypatch.setattr("cord.engines.managed.process.GRACE_S", 0.5)
     urls: list[str] = []
     said: list[str] = []
-    keeper = VllmKeeper(serving_of(Model(model="m"), tmp_path), urls.append, urls.append, (0.01,))
+    serving = serving_of(Model(model="m"), tmp_path)
+    keeper = VllmKeeper(serving, urls.append, urls.append, restart_waits_s=(0.01,))
     with servers_end(said.append), servers_end(said.append):
         asyncio.run(showing_starts(keeper.up()))
         deadline = time.monotonic() + 30

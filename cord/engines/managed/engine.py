@@ -14,6 +14,7 @@ from typing import Any
 from cord.engines import AnswerRequest, EngineInfo, Proposal, ProposalRequest
 from cord.engines.managed.keeper import VllmKeeper
 from cord.engines.managed.serving import Serving, installed_version
+from cord.engines.suspects import Suspects
 from cord.engines.vllm.engine import VllmEngine
 from cord.engines.vllm.metrics import MeteredServer
 
@@ -25,9 +26,13 @@ class ManagedVllmEngine(VllmEngine):
 
     def __init__(self, serving: Serving, **options: Any) -> None:
         super().__init__(
-            "http://127.0.0.1:0/v1", serving.model, api_key_env=serving.api_key_env, **options
+            "http://127.0.0.1:0/v1",
+            serving.model,
+            api_key_env=serving.api_key_env,
+            suspects=Suspects(on_found=self._forgive),
+            **options,
         )
-        self._keeper = VllmKeeper(serving, self._move, self._server.give_up)
+        self._keeper = VllmKeeper(serving, self._move, self._server.give_up, self._server.died)
 
     def __repr__(self) -> str:
         return f"ManagedVllmEngine({self._keeper.serving.title!r})"
@@ -88,6 +93,9 @@ class ManagedVllmEngine(VllmEngine):
 
     def _move(self, url: str) -> None:
         self._server.url = url
+
+    def _forgive(self) -> None:
+        self._keeper.forgive()
 
     async def _name(self) -> str:
         if not self._identity:

@@ -3,7 +3,8 @@
 Each server has a thread of its own, so that several start at the same time and any number of event
 loops may wait for one start. A start that fails is final: the cause is a setting, a missing model
 or too little memory, and trying again costs minutes. A server that was up and dies is started
-again a few times, with growing waits; requests meanwhile wait in `cord.engines.vllm.server`.
+again a few times, with growing waits; requests meanwhile wait in `cord.engines.vllm.server`. Deaths
+that a problem was found to have caused (`cord.engines.suspects`) do not count.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from cord.engines.managed.serving import Serving
 from cord.engines.managed.starts import VllmStarts
 from cord.errors import EngineError, EngineRefused, EngineUnreachable
 
-RESTART_WAITS_S = (1.0, 10.0, 60.0)
-"""Before each new start of a server that died; after the last one it stays away."""
+RESTART_WAITS_S = (1.0, 5.0, 15.0, 30.0, 60.0)
+"""Before each new start of a server that died; after the last one it stays away. One more than it
+takes to find a problem that it dies of."""
 STEADY_S = 600.0
 """A server that was up for so long has all its restarts again."""
 
@@ -53,14 +55,17 @@ class VllmKeeper:
         serving: Serving,
         moved: Callable[[str], None],
         given_up: Callable[[str], None],
-        restart_waits_s: tuple[float, ...] = RESTART_WAITS_S,
+        died: Callable[[str], None] = lambda why: None,
+        restart_waits_s: tuple[float, ...] | None = None,
     ) -> None:
-        """`moved` is told where it listens, each time it has come up; `given_up` why it is not
-        started again, or "" when it may be once more. Both are called from other threads."""
+        """`moved` is told where it listens, each time it has come up; `died` why it has ended;
+        `given_up` why it is not started again, or "" when it may be once more. They are called from
+        other threads."""
         self.serving = serving
-        self._moved, self._tell_given_up = moved, given_up
+        self._moved, self._tell_given_up, self._died = moved, given_up, died
         self._given_up = ""
-        self._restart_waits_s = restart_waits_s
+        self._restart_waits_s = RESTART_WAITS_S if restart_waits_s is None else restart_waits_s
+        self._restarts = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -93,6 +98,10 @@ class VllmKeeper:
         if (now := self._phase) is None:
             return None
         return Starting(self.serving.title, now[0], time.monotonic() - now[1])
+
+    def forgive(self) -> None:
+        """Its latest deaths were not its own fault: it has all its restarts again."""
+        self._restarts = 0
 
     def stop(self) -> None:
         """Stop the server; returns when none of its processes is left. It may be used again."""
@@ -140,14 +149,15 @@ class VllmKeeper:
             self._moved(run.url)
             first.set_result(None)
             run.watch(process)
-        restarts = 0
+        self._restarts = 0
         while not stop.is_set():
             if run.lived_s > STEADY_S:
-                restarts = 0
-            if restarts == len(self._restart_waits_s):
-                return self._give_up(f"{run.failure}; it was started again {restarts} times")
-            wait_s = self._restart_waits_s[restarts]
-            restarts += 1
+                self._restarts = 0
+            self._died(run.failure)
+            if self._restarts == len(self._restart_waits_s):
+                return self._give_up(f"{run.failure}; it was started again {self._restarts} times")
+            wait_s = self._restart_waits_s[self._restarts]
+            self._restarts += 1
             KEEPERS_LOG.warning("%s; it is started again in %.0f s", run.failure, wait_s)
             if stop.wait(wait_s):
                 return

@@ -17,6 +17,8 @@ answer. What a failed request means is decided by one rule:
    the server there all along: each time it, or another request, was answered before any look
    failed. That request alone fails, as `EngineError`, and costs its own problem. Refused
    connections, 408, 425, 429, 502, 503 and 504 are never the request's fault.
+5. *The server has died* when looks fail for `Patience.death_s` on end. A request that it dies of is
+   found by what several deaths have in common (`cord.engines.suspects`).
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ class Patience:
     """Instead of `total_s` where an engine is asked who it is: a wrong url is said soon."""
     tries: int = 8
     """Of one request that fails while the server is there (rule 4)."""
+    death_s: float = 5.0
+    """An absence of so long is no blip: the server was restarted, or is to be."""
     unusable_tries: int = 4
     """Of one request whose answers say nothing: no text, a log-probability that is no number."""
 
@@ -129,6 +133,12 @@ class Availability:
             lost = self._since is not None and self._last >= self._since + patience_s
             self._given_up = self._given_up or lost
             return lost
+
+    def dead(self, patience_s: float) -> bool:
+        """Whether it has been away for so long that it must have died (rule 5)."""
+        with self._lock:
+            away_s = 0.0 if self._since is None else self._last - self._since
+            return self._since is not None and away_s >= min(self._patience.death_s, patience_s)
 
     def pause_s(self, patience_s: float) -> float:
         """How long to wait before asking again whether to look: not all at the same moment."""

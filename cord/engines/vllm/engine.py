@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from cord.engines import AnswerRequest, EngineInfo, FinishReason, Proposal, ProposalRequest
 from cord.engines.prefix import own_ids
+from cord.engines.suspects import Suspects
 from cord.engines.vllm.metrics import MeteredServer
 from cord.engines.vllm.scoring import Scoring
 from cord.engines.vllm.scoring_ways import WAYS, ScoringWay
@@ -61,9 +62,12 @@ class VllmEngine:
         connections: int = 256,
         identity: str = "",
         ways: Mapping[str, ScoringWay] = WAYS,
+        suspects: Suspects | None = None,
     ) -> None:
         self._api_key_env = api_key_env
-        self._server = VllmServer(url, model, api_key_env, patience or Patience(), connections)
+        self._server = VllmServer(
+            url, model, api_key_env, patience or Patience(), connections, suspects=suspects
+        )
         self._tokenizer = VllmTokenizer(self._server, instructions)
         self._score = Scoring(self._server, self._tokenizer, ways)
         self._identity = identity

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from cord.engines.api_key import ApiKey
+from cord.engines.suspects import DEATHS_ALONE, Asked, Suspects, shared_suspects
 from cord.engines.vllm.availability import Availability, Patience, jittered
 from cord.engines.vllm.wire import Answer, PassingError, UnknownModel, Wire
 from cord.errors import EngineError, EngineRefused, EngineUnreachable, UnusableAnswer
@@ -24,6 +25,7 @@ _MODELS = "/v1/models"
 _COMPLETIONS = "/v1/completions"
 _HEAVY = ("/completions", "/generate")  # what the model itself answers
 _LEAST_S = 10.0
+_TURN_S = 0.1  # how often to ask whether it is our turn, while suspects are asked for
 _LOOK: Answer = {"prompt": "1", "max_tokens": 1, "temperature": 0}
 
 
@@ -41,13 +43,17 @@ class VllmServer:
         patience: Patience | None = None,
         connections: int = 256,
         called: str = "a vLLM server",
+        suspects: Suspects | None = None,
     ) -> None:
+        """`suspects`: of a server that nobody else speaks to; else those of all in this process
+        that speak to `url`."""
         self.model = model
         self.patience = patience or Patience()
         self._wire = Wire(
             url, model, ApiKey(api_key_env), self.patience.connect_s, connections, called
         )
         self._availability = Availability(self.patience)
+        self._suspects = suspects or shared_suspects(url.rstrip("/").removesuffix("/v1"))
 
     def __repr__(self) -> str:
         return f"VllmServer({self.url!r}, {self.model!r})"
@@ -64,6 +70,10 @@ class VllmServer:
     def give_up(self, why: str) -> None:
         """It will not come back ("": it may): those who wait for it are told why at once."""
         self._availability.gone = why
+
+    def died(self, why: str) -> None:
+        """Its process has ended, as somebody knows who watches it."""
+        self._suspects.died(why)
 
     async def get(self, path: str, patience_s: float | None = None) -> Answer:
         """Fetch `path` (`/v1/models`). Raises `EngineUnreachable` or `EngineError`."""
@@ -115,17 +125,33 @@ class VllmServer:
     async def _ask(
         self, method: str, path: str, body: Answer | None, patience_s: float | None
     ) -> Answer:
-        there = self._availability
         patience_s = self.patience.total_s if patience_s is None else patience_s
-        deadline, faults, wait_s = None, 0, self.patience.first_wait_s
-        await self._until_there(patience_s)
-        while True:
+        with self._suspects.asking(tells=path.endswith(_HEAVY)) as asked:
             try:
-                return await self._ask_watching(method, path, body, patience_s)
+                return await self._ask_until_answered(asked, method, path, body, patience_s)
             except UnknownModel:
                 raise self.not_served(await self.served()) from None
+
+    async def _ask_until_answered(
+        self, asked: Asked, method: str, path: str, body: Answer | None, patience_s: float
+    ) -> Answer:
+        there = self._availability
+        deadline, faults, wait_s = None, 0, self.patience.first_wait_s
+        await self._until_its_turn(asked, patience_s)
+        while True:
+            try:
+                answer = await self._ask_watching(method, path, body, patience_s)
             except PassingError as error:
                 failure = error
+            except EngineUnreachable:
+                raise
+            except EngineError:  # refused, which is an answer
+                self._suspects.answered(asked)
+                raise
+            else:
+                self._suspects.answered(asked)
+                return answer
+            self._suspects.broken_off(asked, failure.unread)
             there.failed(str(failure), failure.away, failure.wait_s)
             absences, now = there.absences, time.monotonic()
             deadline = now + patience_s if deadline is None else deadline
@@ -133,7 +159,7 @@ class VllmServer:
                 raise self._unreachable(str(failure), patience_s)
             pause = max(failure.wait_s, jittered(wait_s))
             await asyncio.sleep(max(0.0, min(pause, deadline - now)))
-            await self._until_there(patience_s)
+            await self._until_its_turn(asked, patience_s)
             late = time.monotonic() >= deadline
             at_fault = not failure.away and there.absences == absences
             faults += at_fault
@@ -163,10 +189,25 @@ class VllmServer:
         finally:
             asking.cancel()
 
+    async def _until_its_turn(self, asked: Asked, patience_s: float) -> None:
+        """Wait until the server is there and the request may be sent (`cord.engines.suspects`)."""
+        while True:
+            if why := self._suspects.found(asked):
+                raise self.error(
+                    f"dies of what this problem asks of it, {DEATHS_ALONE} times while it was "
+                    f"asked nothing else ({why})"
+                )
+            await self._until_there(patience_s)
+            if self._suspects.begin(asked):
+                return
+            await asyncio.sleep(jittered(_TURN_S))
+
     async def _until_there(self, patience_s: float) -> None:
         """Wait while the server is in doubt, looking when it is our turn."""
         there = self._availability
         while there.in_doubt:
+            if there.dead(patience_s):
+                self._suspects.died(there.reason)
             if there.gone:
                 raise EngineUnreachable(there.gone)
             if there.begin_look(patience_s):
@@ -199,10 +240,14 @@ class VllmServer:
         try:
             answer = await self._wire.exchange(method, path, body, answer_s)
         except EngineError:
-            self._availability.answered()  # who refuses is there
+            self._answered()  # who refuses is there
             raise
-        self._availability.answered()
+        self._answered()
         return answer
+
+    def _answered(self) -> None:
+        self._availability.answered()
+        self._suspects.alive()
 
     def _unreachable(self, what: str, patience_s: float) -> EngineUnreachable:
         return EngineUnreachable(

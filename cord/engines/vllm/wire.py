@@ -32,7 +32,8 @@ Answer = dict[str, Any]
 """A JSON object from the server."""
 
 _EVERY_VLLM_HAS = {"/v1/models", "/v1/completions", "/tokenize", "/detokenize"}
-_BUSY = {408, 425, 429, 502, 503, 504}
+_TURNED_AWAY = {408, 425, 429, 503}
+_BUSY = _TURNED_AWAY | {502, 504}  # a gateway whose server died over the request says these
 _TOO_LONG = re.compile(
     r"maximum context length|maximum model length|max_tokens must be at least 1, got 0"
     # Other endpoints' words:
@@ -43,12 +44,15 @@ _TOO_LONG = re.compile(
 
 class PassingError(Exception):
     """A failure that may pass. `away`: no other request could have done better; `wait_s`: what the
-    server asked for."""
+    server asked for; `unread`: the request was turned away before any model saw it."""
 
-    def __init__(self, what: str, away: bool = False, wait_s: float = 0.0) -> None:
+    def __init__(
+        self, what: str, away: bool = False, wait_s: float = 0.0, unread: bool = False
+    ) -> None:
         super().__init__(what)
         self.away = away
         self.wait_s = wait_s
+        self.unread = unread
 
 
 class UnknownModel(EngineRefused):
@@ -107,6 +111,7 @@ class Wire:
                 f"it answered {response.status_code}: {self._message(response)}",
                 response.status_code in _BUSY,
                 _retry_after_s(response.headers),
+                response.status_code in _TURNED_AWAY,
             )
         if response.status_code != httpx.codes.OK:
             raise self._refusal(path, response)
@@ -143,7 +148,8 @@ class Wire:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise self._refused("has no valid url; write it as http://host:port/v1") from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as failure:
-            raise PassingError(self._clean(str(failure)) or "no connection", away=True) from None
+            what = self._clean(str(failure)) or "no connection"
+            raise PassingError(what, away=True, unread=True) from None
         except (httpx.TimeoutException, TimeoutError) as failure:
             raise PassingError(f"it did not answer in time ({type(failure).__name__})") from None
         except (httpx.TransportError, httpx.DecodingError) as failure:

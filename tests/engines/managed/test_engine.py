@@ -76,7 +76,9 @@ class Told:
     def __init__(self, made: Serving, *waits_s: float) -> None:
         self.urls: list[str] = []
         self.given_up: list[str] = []
-        self.keeper = VllmKeeper(made, self.urls.append, self.given_up.append, waits_s)
+        self.keeper = VllmKeeper(
+            made, self.urls.append, self.given_up.append, restart_waits_s=waits_s
+        )
 
 
 # -- how it is called -----------------------------------------------------------------------------
