@@ -15,6 +15,9 @@ from cord.lake.schemas import RECORDS, SCHEMAS
 
 _IDENTITY = ["key", "problem_id", "rank"]
 _JUDGED = ["problem_id", "rank", "answer"]
+_COUNTED = {"problems", "records", "wrong", "quarantined"}
+UNPLANNED = ("read", "problems")
+"""Stages of quarantine whose rows never came into the run's plan."""
 _SHOWN = 5
 
 
@@ -22,8 +25,9 @@ def verify_release(lake: Lake, manifest: Manifest) -> list[str]:
     """What is wrong with a release, one sentence each; empty where everything holds.
 
     Checks each file's presence, size and sha256, the Delta version's list of files, row counts,
-    the content hash, and that every record's trajectory has a `correct` verdict (as of the
-    release). Raises `LakeError` only where the lake itself cannot be read."""
+    the content hash, and, in the tables as of the release, that every record's trajectory has a
+    `correct` verdict and that what its run counted is there. Raises `LakeError` only where the
+    lake itself cannot be read."""
     problems = _of_files(lake, manifest)
     if problems:
         # Rows of changed files say nothing more, and may not even be readable.
@@ -38,7 +42,11 @@ def verify_release(lake: Lake, manifest: Manifest) -> list[str]:
         if stated != listed:
             return [f"version {manifest.delta_version} of {key} lists other files than released"]
         rows = table.to_pyarrow_dataset(schema=RECORDS).to_table()
-    return _of_rows(manifest, rows) + _of_verdicts(lake, manifest, rows)
+    return [
+        *_of_rows(manifest, rows),
+        *_of_verdicts(lake, manifest, rows),
+        *_of_counts(lake, manifest, rows),
+    ]
 
 
 def _of_files(lake: Lake, manifest: Manifest) -> list[str]:
@@ -79,6 +87,38 @@ def _of_verdicts(lake: Lake, manifest: Manifest, rows: pa.Table) -> list[str]:
         *_missing(records, answered, "have no trajectory"),
         *_missing(_distinct(answered.select(_IDENTITY)), judged, "have no correct verdict"),
     ]
+
+
+def _of_counts(lake: Lake, manifest: Manifest, rows: pa.Table) -> list[str]:
+    """What the run counted against what is there; nothing for a release that counts nothing."""
+    counts = manifest.counts
+    if not set(counts) >= _COUNTED:
+        return []
+    own = pc.field("run_id") == manifest.run_id
+    planned = _as_released(lake, manifest, "problems", ["problem_id"], own)
+    aside = _as_released(lake, manifest, "quarantine", ["problem_id", "stage"], own)
+    unread = pc.is_in(aside["stage"], pa.array(UNPLANNED))
+    late = set(aside.filter(pc.invert(unread))["problem_id"].to_pylist())
+    recorded = set(rows["problem_id"].to_pylist())
+    wrong = set(planned["problem_id"].to_pylist()) - recorded - late
+    found = {
+        "problems": planned.num_rows + aside.filter(unread).num_rows,
+        "records": len(recorded),
+        "wrong": len(wrong),
+        "quarantined": aside.num_rows,
+        "rows": rows.num_rows,
+    }
+    problems = [
+        f"its run counted {counts[name]} {name}, and {n} are in the lake"
+        for name, n in found.items()
+        if name in counts and counts[name] != n
+    ]
+    decided = sum(int(counts[name]) for name in _COUNTED - {"problems"})
+    if decided != counts["problems"]:
+        problems.append(
+            f"of {counts['problems']} problems {decided} are records, wrong or in quarantine"
+        )
+    return problems
 
 
 def _as_released(

@@ -25,10 +25,10 @@ class _Verify(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See Typer. An option that may have a value or not is none of its kinds."""
-        followers = [*args[1:], "--"]
+        followers = [*args, "--"][1:]
         kept = [
             argument
-            for argument, follower in zip(args, followers, strict=True)
+            for argument, follower in zip(args, followers, strict=False)
             if argument != _WITHOUT_ADDRESS or not follower.startswith("-")
         ]
         return super().parse_args(ctx, kept)
