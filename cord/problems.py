@@ -24,6 +24,8 @@ from cord.types import Problem, Quarantined, Shard
 
 DEFAULT_ID_COLUMN = "id"
 MAX_ID_CHARACTERS = 500
+MAX_EXPONENT = 400
+"""Of a number that is written out; a double's is smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +167,14 @@ def _no_column(path: str, column: str, columns: list[str]) -> str:
     by_lower = {name.lower(): name for name in columns}
     near = difflib.get_close_matches(column.lower(), by_lower, n=1, cutoff=0.7)
     hint = f"did you mean {by_lower[near[0]]!r}? " if near else ""
-    shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
+    shown = ", ".join(map(_printable, columns[:20])) + (", ..." if len(columns) > 20 else "")
     return f"no row of {path} has a column {column!r}; {hint}its columns are {shown}"
+
+
+def _printable(name: str) -> str:
+    """A column's name, which may be anything, for a message."""
+    name = name if name.isprintable() else ascii(name)
+    return name if len(name) <= 60 else name[:59] + "…"
 
 
 def _text(value: object, name: str) -> str:
@@ -197,13 +205,24 @@ def _number(value: float | Decimal, name: str) -> str:
     """27.0 is written 27, as a solution would; 1e-07 is written out."""
     if not math.isfinite(value):
         raise _BadRowError(f"{name} is not a finite number")
-    text = format(Decimal(str(value)), "f")
+    number = Decimal(str(value))
+    if number and abs(number.adjusted()) > MAX_EXPONENT:
+        raise _BadRowError(f"{name} is a number beyond 1e±{MAX_EXPONENT}; write it as a text")
+    text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _kind(value: object) -> str:
-    kinds = {bool: "true or false", dict: "an object", list: "a list", int: "a number"}
-    return kinds.get(type(value)) or ("a number" if isinstance(value, float) else "of another type")
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float() | Decimal():
+            return "a number"
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+    return "of another type"
 
 
 def _id_if_any(row: RawRow, column: str) -> str:

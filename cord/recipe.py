@@ -10,7 +10,6 @@ Secrets never stand here: a teacher names the environment variable that holds it
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -29,9 +28,17 @@ SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 class Section(BaseModel):
-    """Base of every section: immutable, nothing unknown, nothing coerced."""
+    """Base of every section: immutable, nothing unknown, nothing coerced, no number that the lake
+    or a server could not take."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _of_64_bits(cls, value: object) -> object:
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("is too large a number: it must fit into 64 bits")
+        return value
 
 
 class ProblemSource(Section):
@@ -56,8 +63,10 @@ class ProblemSource(Section):
 
 
 def _secret_free(url: str) -> str:
-    if re.search(r"//[^/]*:[^/]*@", url):
-        raise ValueError("a password in a url; name an environment variable in api_key_env instead")
+    if "@" in url or "?" in url:
+        raise ValueError(
+            "a password in a url, or a key; name an environment variable in api_key_env instead"
+        )
     return url.rstrip("/")
 
 
@@ -221,7 +230,7 @@ class RunSettings(Section):
     workers: int = Field(default=2, ge=1)
     """Shards decoded at once."""
     retries: int = Field(default=3, ge=0)
-    """Of each task, with growing, jittered waits."""
+    """Of each task, and of a problem that fails as nobody foresaw, with growing, jittered waits."""
     on_teacher_lost: Literal["wait", "continue", "fail"] = "wait"
     """What a teacher's server that does not answer means: `wait` for it; `continue` the round
     without it (each record says who was missing), and ask it again later; `fail` the shard. A lost

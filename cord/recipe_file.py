@@ -7,7 +7,9 @@ PyYAML's node tree keeps line numbers, pydantic's errors keep field paths: joine
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
@@ -19,6 +21,13 @@ from cord.recipe import Recipe
 
 FieldPath: TypeAlias = tuple[str | int, ...]
 
+MAX_BYTES = 256 << 10
+MAX_VALUES = 10_000
+"""Keys and list items, aliases written out: a few aliases of aliases make billions."""
+MAX_DEPTH = 20
+MAX_SENTENCES = 20
+_MAY_HOLD_A_SECRET = {"url", "api_key_env", "arguments"}
+
 
 def load_recipe(path: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:
     """Read and validate a recipe file.
@@ -28,7 +37,9 @@ def load_recipe(path: str | Path, overrides: Mapping[str, object] | None = None)
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        text = raw.decode("utf-8")
     except FileNotFoundError:
         raise RecipeError(f"{path}: there is no such recipe file") from None
     except IsADirectoryError:
@@ -39,6 +50,10 @@ def load_recipe(path: str | Path, overrides: Mapping[str, object] | None = None)
         ) from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise RecipeError(f"{str(path)!r}: no file can have this name") from None
+    if len(raw) > MAX_BYTES:
+        raise RecipeError(f"{path}: larger than {MAX_BYTES >> 10} KiB, which no recipe is")
     return parse_recipe(text, str(path), overrides)
 
 
@@ -55,42 +70,101 @@ def parse_recipe(
         raise RecipeError("\n".join(_sentences(error, name, lines))) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as people read it: `2026-11-24` is a text, and `010` and `1:30` are no numbers."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
+            # PyYAML has no error of its own for `!!int x`.
+            problem = f"this is no value of the kind {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+
+_KINDS = {
+    "tag:yaml.org,2002:int": r"^[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F]+)$",
+    "tag:yaml.org,2002:float": r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+][0-9]+)?"
+    r"|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+}
+_Loader.yaml_implicit_resolvers = {
+    first: [one for one in known if one[0] not in (*_KINDS, "tag:yaml.org,2002:timestamp")]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _form in _KINDS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(_form), list("-+.0123456789"))
+
+
 def _parse_yaml(text: str, name: str) -> tuple[dict[str, Any], dict[FieldPath, int]]:
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        lines = _lines(node, name)  # before anything is written out
+        content = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RecipeError(f"{name}:{line}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RecipeError(f"{name}: not valid YAML: {reason}") from None
+        raise RecipeError(f"{name}:{line}: not valid YAML: {_one_line(error.problem)}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        found = f"U+{ord(error.character):04X}" if isinstance(error.character, str) else "a byte"
+        raise RecipeError(f"{name}:{line}: not valid YAML: {found} may not stand in it") from None
+    except RecursionError:
+        raise RecipeError(f"{name}: not valid YAML: nested too deeply") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{name}: a recipe is a mapping of keys to values; see recipes/demo.yaml")
-    lines: dict[FieldPath, int] = {}
-    for field, line, repeated in _walk(node, ()):
-        if repeated:
-            dotted = ".".join(map(str, field))
-            raise RecipeError(f"{name}:{line}: {dotted}: this key stands twice; remove one")
-        lines[field] = line
     return content, lines
 
 
-def _walk(node: yaml.Node | None, prefix: FieldPath) -> Iterator[tuple[FieldPath, int, bool]]:
-    """Yield (field path, 1-based line, stands twice) for each key and list item."""
-    if len(prefix) > 20:  # an anchor that contains itself
-        return
+def _lines(node: yaml.Node | None, name: str) -> dict[FieldPath, int]:
+    """The line of each field. Raises `RecipeError` for a key that stands twice, and for what is
+    too much to be a recipe."""
+    lines: dict[FieldPath, int] = {}
+    for field, line, fault in _walk(node, ()):
+        if fault:
+            raise RecipeError(f"{name}:{line}: {_dotted(field)}: {fault}")
+        if len(lines) == MAX_VALUES:
+            raise RecipeError(
+                f"{name}:{line}: {_dotted(field)}: more than {MAX_VALUES:,} values, aliases "
+                "written out; no recipe has so many"
+            )
+        lines[field] = line
+    return lines
+
+
+def _walk(node: yaml.Node | None, prefix: FieldPath) -> Iterator[tuple[FieldPath, int, str]]:
+    """Yield (field path, 1-based line, what is wrong with it) for each key and list item."""
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            name = str(key.value)
-            yield (*prefix, name), key.start_mark.line + 1, name in seen
-            seen.add(name)
-            yield from _walk(value, (*prefix, name))
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                yield prefix, line, "a key that is no text; write it as one"
+                return
+            field = (*prefix, key.value)
+            fault = "this key stands twice; remove one" if key.value in seen else _too_deep(field)
+            yield field, line, fault
+            seen.add(key.value)
+            yield from _walk(value, field)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            yield (*prefix, index), item.start_mark.line + 1, False
+            yield (*prefix, index), item.start_mark.line + 1, _too_deep(prefix)
             yield from _walk(item, (*prefix, index))
+
+
+def _too_deep(field: FieldPath) -> str:
+    if len(field) < MAX_DEPTH:
+        return ""
+    return f"nested more than {MAX_DEPTH} deep, or an anchor that contains itself; remove it"
+
+
+def _dotted(field: FieldPath) -> str:
+    return _one_line(".".join(map(str, field))) or "the recipe"
+
+
+def _one_line(text: object) -> str:
+    """What came out of a file, for a message: printable, and not too long."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text)[:400])
+    return line if len(line) <= 400 else line[:399] + "…"
 
 
 def _override(content: dict[str, Any], keys: list[str], value: object) -> None:
@@ -104,10 +178,10 @@ def _override(content: dict[str, Any], keys: list[str], value: object) -> None:
 
 def _sentences(error: ValidationError, name: str, lines: Mapping[FieldPath, int]) -> Iterator[str]:
     details = error.errors(include_url=False)
-    for detail in details:
+    shown = [detail for detail in details if "str" not in detail["loc"]]
+    # The other branch of `meta_prover: name | model` says it.
+    for detail in islice(shown, MAX_SENTENCES):
         location = tuple(part for part in detail["loc"] if not _is_branch(part))
-        if "str" in detail["loc"]:
-            continue  # the other branch of `meta_prover: name | model` says it
         if location == ("meta_prover",) and detail["type"].endswith("_type"):
             detail["msg"] = "should be a teacher's name, or a model (`{model: ..., url: ...}`)"
         if not location and "meta_prover" in detail["msg"]:
@@ -115,9 +189,11 @@ def _sentences(error: ValidationError, name: str, lines: Mapping[FieldPath, int]
         line = next(
             (lines[location[:n]] for n in range(len(location), 0, -1) if location[:n] in lines), 1
         )
-        field = ".".join(str(part) for part in location)
-        where = f"{name}:{line}: {field}: " if field else f"{name}: "
-        yield where + _remedy(detail["type"], detail["msg"], location, detail.get("input"))
+        where = f"{name}:{line}: {_dotted(location)}: " if location else f"{name}: "
+        what = _remedy(detail["type"], detail["msg"], location, detail.get("input"))
+        yield where + _one_line(what)
+    if len(shown) > MAX_SENTENCES:
+        yield f"{name}: and {len(shown) - MAX_SENTENCES} more mistakes"
 
 
 def _is_branch(part: str | int) -> bool:
@@ -136,10 +212,11 @@ def _remedy(kind: str, message: str, location: FieldPath, value: object) -> str:
         return "this key is missing; add it"
     text = message.removeprefix("Value error, ")
     text = text.replace("Input should be", "should be")
-    shown = repr(value)
-    if kind == "value_error" or len(shown) > 60:
+    known = value is None or isinstance(value, str | int | float)
+    if kind == "value_error" or not known or _MAY_HOLD_A_SECRET & set(location):
         return text
-    return f"{text}, not {shown}"
+    shown = repr(value)
+    return text if len(shown) > 60 else f"{text}, not {shown}"
 
 
 def _valid_keys(location: FieldPath) -> list[str]:

@@ -15,9 +15,11 @@ import io
 import json
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -86,12 +88,13 @@ def _local_files(source: ProblemSource, folder: Path) -> list[tuple[str, Path]]:
             )
             if files:
                 prefix = source.path.rstrip("/")
-                return [(f"{prefix}/{file.relative_to(path).as_posix()}", file) for file in files]
+                names = (_printable(file.relative_to(path).as_posix()) for file in files)
+                return [(f"{prefix}/{name}", file) for name, file in zip(names, files, strict=True)]
             raise ProblemsError(
                 f"problems.path: no problems in the folder {source.path}: "
                 f"it holds no file that ends in {', '.join(endings)}"
             )
-    except (OSError, ValueError) as error:  # a NUL in a path is a ValueError
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL in it; a link to itself
         raise ProblemsError(f"problems.path: {source.path!r} cannot be read: {error}") from None
     if Path(source.path).is_absolute():
         looked = ""
@@ -173,7 +176,12 @@ def _json_row(source: str, line: bytes, whole: bool) -> RawRow:
     if not whole:
         return bad(f"the line is longer than {MAX_LINE_BYTES >> 20} MiB")
     try:
-        value = json.loads(line.rstrip(b"\r\n").decode("utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(
+            line.rstrip(b"\r\n").decode("utf-8"),
+            parse_float=_exactly,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_object,
+        )
     except UnicodeDecodeError as error:
         return bad(f"not valid UTF-8 at byte {error.start + 1} of the line")
     except json.JSONDecodeError as error:
@@ -184,7 +192,31 @@ def _json_row(source: str, line: bytes, whole: bool) -> RawRow:
         return bad("the JSON is nested too deeply")
     if not isinstance(value, dict):
         return bad("the line is not a JSON object")
+    if isinstance(value, _Ambiguous):
+        return bad(f"the key {value.repeated!r} stands twice in it")
     return RawRow(source, tuple(value), value, content)
+
+
+class _Ambiguous(dict[str, object]):
+    """An object with one key twice: nobody knows which value is meant."""
+
+    repeated = ""
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(values := dict(pairs)) == len(pairs):
+        return values
+    ambiguous = _Ambiguous(values)
+    ambiguous.repeated = Counter(name for name, _ in pairs).most_common(1)[0][0][:60]
+    return ambiguous
+
+
+def _exactly(number: str) -> Decimal:
+    """With all the digits that were written."""
+    try:
+        return Decimal(number)
+    except InvalidOperation:  # an exponent of twenty digits
+        raise ValueError(f"the number {number[:30]} is out of range") from None
 
 
 def _refuse_constant(name: str) -> None:
@@ -194,7 +226,9 @@ def _refuse_constant(name: str) -> None:
 def _parquet_rows(label: str, path: Path, wanted: tuple[str, ...]) -> Iterator[RawRow]:
     with tempfile.TemporaryDirectory(prefix="cord-") as cache:
         try:
-            dataset = _load("parquet", "train", cache, data_files=[str(path)])
+            # A batch size of our own: else it is that of the first row group, which may be 0.
+            files = {"data_files": [str(path)], "batch_size": BATCH_ROWS}
+            dataset = _load("parquet", "train", cache, **files)
             yield from _arrow_rows(label, dataset, wanted)
         except CordError:
             raise
@@ -229,6 +263,7 @@ def _hub_rows(name: str, split: str, wanted: tuple[str, ...], cache: str) -> Ite
 def _load(path: str, split: str, cache: str, **options: Any) -> Any:
     import datasets  # half a second to import: only when it is needed
 
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # a local file is no business of the hub's
     return datasets.load_dataset(path, split=split, streaming=True, cache_dir=cache, **options)
 
 
@@ -244,13 +279,20 @@ def _arrow_rows(label: str, dataset: Any, wanted: tuple[str, ...]) -> Iterator[R
             for name, column in present.items():
                 try:
                     values[name] = column[place].as_py()
-                except (UnicodeDecodeError, ValueError, OverflowError) as error:
-                    fault = f"column {name!r} holds a value that cannot be read: {error}"
+                except Exception as error:  # a zone that is nowhere is a KeyError, and so on
+                    fault = f"column {name!r} holds a value that cannot be read: "
+                    fault += _first_line(error)
             content = json.dumps(values, ensure_ascii=False, default=str)
             content = content[:MAX_CONTENT_CHARACTERS]
             yield RawRow(f"{label}:{number}", columns, values, content, fault)
 
 
+def _printable(name: str) -> str:
+    """A file's name may be bytes that are no text."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    line = lines[0][:300] if lines else type(error).__name__
+    return line.encode("utf-8", "backslashreplace").decode()
