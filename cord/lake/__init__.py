@@ -79,7 +79,7 @@ def _make(store: Store) -> bytes:
         indent=2,
     ).encode()
     store.create(_MARKER, marker)
-    if store.create(_MARKER, marker):
+    if store.create(_MARKER, marker + b"\n"):
         raise LakeError(
             f"the server behind {store.root} ignores If-None-Match, so two releases at once could "
             "overwrite each other; use an S3 server that keeps conditional puts"

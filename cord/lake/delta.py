@@ -4,6 +4,9 @@
 seen the app id, the work is done. Otherwise commit through the very handle that looked; a racer
 with the same id makes that fail, and we look again. A blind second append would duplicate.
 
+*A commit whose answer was lost* may stand all the same: before it is called failed, or tried again,
+we look. A late twin of the first try cannot land beside the second: both want the same version.
+
 *Overwrites are compare-and-swap.* Left to itself, deltalake rebases a lost overwrite onto the
 winner and so unites both contents (measured, 1.6.6); with no commit retries it fails instead.
 
@@ -26,12 +29,12 @@ from deltalake import (
     DeltaTable,
     PostCommitHookProperties,
     Transaction,
-    WriterProperties,
-    write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
 
 from cord.errors import LakeError
+from cord.lake.data_files import write_data_file
 from cord.lake.schemas import conform
 from cord.lake.store import Store
 
@@ -39,6 +42,7 @@ APP_ID: Final = "cord.app_id"
 """Key of a commit's metadata under which it names its application transaction."""
 
 _TRIES = 40
+_TRIES_LOST = 3
 _KEEP_FOR_EVER: Final = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
@@ -71,16 +75,24 @@ def commit_once(
 
     Returns whether this call made the commit; with racers on one app id, exactly one does."""
     rows = conform(rows, schema)
+    file: AddAction | None = None
+    lost: list[Exception] = []
     for attempt in range(_TRIES):
         with speaking(store, key):
             table = _open_or_create(store, key, schema)
             if table is not None:
                 if table.transaction_version(app_id) is not None:
-                    return False
+                    return bool(attempt and file and _has(table, file))
+                if len(lost) == _TRIES_LOST:
+                    raise lost[-1]
+                if file is None and rows.num_rows:
+                    file = write_data_file(store, key, rows)
                 try:
-                    _write(table, rows, mode, app_id, metadata or {})
+                    _commit(table, schema, file, mode, app_id, metadata or {})
                 except CommitFailedError:
                     pass
+                except (DeltaError, OSError) as error:
+                    lost.append(error)
                 else:
                     return True
         time.sleep(random.uniform(0.2, 1.0) * min(0.05 * 2**attempt, 1.0))  # noqa: S311
@@ -106,8 +118,12 @@ def version_of(store: Store, key: str, app_id: str) -> int | None:
 
 def files_of(table: DeltaTable) -> list[tuple[str, int]]:
     """(path relative to the table, rows) of each data file, sorted by path."""
-    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    return sorted((str(file["path"]), int(file["num_records"])) for file in actions)
+    return sorted((str(file["path"]), int(file["num_records"])) for file in _added(table))
+
+
+def sizes_of(table: DeltaTable) -> dict[str, int]:
+    """Bytes of each data file, by its path relative to the table, as they were when committed."""
+    return {str(file["path"]): int(file["size_bytes"]) for file in _added(table)}
 
 
 @contextmanager
@@ -118,10 +134,12 @@ def speaking(store: Store, key: str) -> Iterator[None]:
     except LakeError:
         raise
     except (DeltaError, OSError) as error:
-        said = str(error).strip().splitlines()
-        raise LakeError(
-            f"the Delta table {store.uri(key)} failed: {said[0] if said else type(error).__name__}"
-        ) from error
+        text = str(error).strip()
+        sentence = store.explain(text, key)
+        if sentence is None:
+            said = text.splitlines()[0] if text else type(error).__name__
+            sentence = f"the Delta table {store.uri(key)} failed: {said}"
+        raise LakeError(sentence) from error
 
 
 def _open_or_create(store: Store, key: str, schema: pa.Schema) -> DeltaTable | None:
@@ -145,9 +163,10 @@ def _open_or_create(store: Store, key: str, schema: pa.Schema) -> DeltaTable | N
         return None
 
 
-def _write(
+def _commit(
     table: DeltaTable,
-    rows: pa.Table,
+    schema: pa.Schema,
+    file: AddAction | None,
     mode: Literal["append", "overwrite"],
     app_id: str,
     metadata: dict[str, str],
@@ -158,14 +177,21 @@ def _write(
     }
     if mode == "overwrite":
         properties["max_commit_retries"] = _NO_RETRIES
-    write_deltalake(
-        table,
-        rows,
+    table.create_write_transaction(
+        [file] if file else [],
         mode=mode,
-        writer_properties=WriterProperties(compression="ZSTD", compression_level=3),
+        schema=schema,
         commit_properties=CommitProperties(**properties),
         post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
     )
+
+
+def _has(table: DeltaTable, file: AddAction) -> bool:
+    return file.path in sizes_of(table)
+
+
+def _added(table: DeltaTable) -> list[dict[str, Any]]:
+    return list(pa.table(table.get_add_actions(flatten=True)).to_pylist())
 
 
 def _options(store: Store) -> dict[str, str] | None:

@@ -131,6 +131,13 @@ class FolderStore:
         """See `Store.uri`."""
         return str(self._path(key))
 
+    def explain(self, text: str, key: str) -> str | None:
+        """See `Store.explain`: Rust names the system's error number."""
+        if not (found := re.search(r"\(os error (\d+)\)", text)):
+            return None
+        error = OSError(int(found[1]), os.strerror(int(found[1])))
+        return f"cannot use {key!r} in the lake {self.root}: {_in_words(error)}"
+
     def delta_options(self) -> dict[str, str]:
         """Nothing: the path says it all."""
         return {}
@@ -187,10 +194,14 @@ def _create_without_links(path: Path, data: bytes) -> bool:
         file = path.open("xb")
     except FileExistsError:
         return False
-    with file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink()
+        raise
     return True
 
 

@@ -79,7 +79,7 @@ def stream(
     clock.daemon = True
     try:
         # Only what DuckDB raises is translated, never what the caller does with the batches.
-        with _speaking(limits, lake.store.root):
+        with _speaking(limits, lake.store):
             used = views_used(connection, sql, VIEWS)
             pinned = find_release(lake, release) if release else None
             if used.intersection(SCHEMAS):
@@ -92,7 +92,7 @@ def stream(
         schema = pa.schema(
             [field.with_name(name) for field, name in zip(answer.schema, names, strict=True)]
         )
-        batches = _batches(answer, names, limits, lake.store.root)
+        batches = _batches(answer, names, limits, lake.store)
         yield pa.RecordBatchReader.from_batches(schema, batches)
     finally:
         clock.cancel()
@@ -100,9 +100,9 @@ def stream(
 
 
 def _batches(
-    answer: pa.RecordBatchReader, names: list[str], limits: QueryLimits, root: str
+    answer: pa.RecordBatchReader, names: list[str], limits: QueryLimits, store: Store
 ) -> Iterator[pa.RecordBatch]:
-    with _speaking(limits, root):
+    with _speaking(limits, store):
         for batch in answer:
             yield batch.rename_columns(names)
 
@@ -185,10 +185,10 @@ def _lock(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
 
 
 @contextmanager
-def _speaking(limits: QueryLimits, root: str) -> Iterator[None]:
+def _speaking(limits: QueryLimits, store: Store) -> Iterator[None]:
     """Turn what DuckDB raises, at once or while batches are read, into a sentence.
 
-    A question cannot name files, so an error that names one under `root` is the lake's."""
+    A question cannot name files, so an error that names one under the lake's root is the lake's."""
     try:
         yield
     except duckdb.InterruptException as error:
@@ -198,21 +198,22 @@ def _speaking(limits: QueryLimits, root: str) -> Iterator[None]:
             f"the query needs more than {limits.memory} of memory; select fewer columns or rows"
         ) from error
     except (duckdb.IOException, duckdb.HTTPException) as error:
-        raise _unreadable(error) from error
+        raise _unreadable(error, store) from error
     except duckdb.Error as error:
-        if root in str(error):
-            raise _unreadable(error) from error
+        if store.root in str(error):
+            raise _unreadable(error, store) from error
         raise UsageError(sentence(error)) from error
     except (pa.ArrowException, OSError) as error:
         if "INTERRUPT" in str(error).upper():
             raise _too_long(limits) from error
-        if root in str(error):
-            raise _unreadable(error) from error
+        if store.root in str(error):
+            raise _unreadable(error, store) from error
         raise UsageError(f"the query failed: {sentence(error)}") from error
 
 
-def _unreadable(error: Exception) -> LakeError:
-    return LakeError(f"the lake could not be read: {sentence(error)}")
+def _unreadable(error: Exception, store: Store) -> LakeError:
+    said = store.explain(str(error), "tables")
+    return LakeError(said or f"the lake could not be read: {sentence(error)}")
 
 
 def _too_long(limits: QueryLimits) -> UsageError:

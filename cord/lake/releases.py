@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from cord.errors import LakeError, UsageError
 from cord.fingerprint import canonical_bytes
 from cord.lake import Lake
-from cord.lake.delta import commit_once, files_of, open_table, version_of
+from cord.lake.delta import commit_once, files_of, open_table, sizes_of, version_of
 from cord.lake.manifest import Manifest, ReleasedFile, content_hash
 from cord.lake.schemas import RECORDS, conform
 from cord.recipe import SAFE_NAME
@@ -172,12 +172,17 @@ def _files(lake: Lake, name: str, delta_version: int) -> tuple[ReleasedFile, ...
     table = open_table(lake.store, key, delta_version)
     if table is None:
         raise LakeError(f"{lake.store.uri(key)} is gone")
-    files = []
+    files, sizes = [], sizes_of(table)
     for file, rows in files_of(table):
         path = f"{key}/{file}"
         digest = lake.store.digest(path)
         if digest is None:
             raise LakeError(f"{lake.store.uri(path)} is gone; publish again")
+        if digest[1] != sizes[file]:
+            raise LakeError(
+                f"{lake.store.uri(path)} came back with {digest[1]} bytes, written were "
+                f"{sizes[file]}; nothing was published: run the same command again"
+            )
         files.append(ReleasedFile(path=path, sha256=digest[0], bytes=digest[1], rows=rows))
     return tuple(files)
 

@@ -3,33 +3,31 @@
 Credentials, region and endpoint come from boto3's own chain; deltalake and DuckDB are handed what
 that chain found, at the time they ask, so that rotating credentials stay fresh. Waits are bounded:
 an endpoint that does not answer is reported within seconds.
+
+What may pass by itself is tried again by botocore; what it does not try again is done here. An
+answer that broke off is asked for anew. A conditional put whose answer was lost is refused when it
+is repeated, though what stands there is its own: so each carries a token to be recognised by.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
-from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import ClientError, IncompleteReadError, NoCredentialsError
 
 from cord.errors import LakeError
+from cord.lake.s3_words import BROKEN_OFF, TRIES, Place
 from cord.lake.store import Entry, Keys, Unfinished, checked_key
 
 if TYPE_CHECKING:
@@ -38,15 +36,18 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 _CONFLICT_TRIES = 5
 _DELETERS = 8
+_PATIENCE = "CORD_S3_TIMEOUT"
+"""Environment: seconds that a server may keep silent; 30 where it is not set."""
+_TOKEN = "cord-put"  # noqa: S105
 _CONFIG: dict[str, Any] = {
     "connect_timeout": 3,
-    "read_timeout": 30,
-    "retries": {"total_max_attempts": 3, "mode": "standard"},
+    "retries": {"total_max_attempts": TRIES, "mode": "standard"},
     # Older servers (Ceph 16) do not know the newer checksum headers.
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
     "max_pool_connections": 32,
 }
+T = TypeVar("T")
 
 
 class S3Store:
@@ -55,7 +56,8 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._endpoint = "the S3 endpoint"
+        self._endpoint, self._region = "the S3 endpoint", "us-east-1"
+        self._patience_s = _patience_s()
         with self._speaking():
             try:
                 self._session = boto3.Session()
@@ -65,7 +67,6 @@ class S3Store:
                     f"the S3 endpoint is not a web address ({error}); "
                     "check AWS_ENDPOINT_URL, as in http://host:port"
                 ) from error
-            self._endpoint = self._client.meta.endpoint_url
             if self._session.get_credentials() is None:
                 raise NoCredentialsError
 
@@ -81,32 +82,32 @@ class S3Store:
 
     def read(self, key: str) -> bytes | None:
         """See `Store.read`."""
-        name = self._name(key)
-        with self._speaking():
-            try:
-                return self._client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
-            except self._client.exceptions.NoSuchKey:
-                return None
+        return self._take(key, b"".join)
 
     def write(self, key: str, data: bytes) -> None:
         """See `Store.write`: a put is atomic."""
         name = self._name(key)
-        with self._speaking():
+        with self._speaking(key):
             self._client.put_object(Bucket=self._bucket, Key=name, Body=data)
 
     def create(self, key: str, data: bytes) -> bool:
         """See `Store.create`: a conditional put."""
-        name = self._name(key)
-        with self._speaking():
+        name, token = self._name(key), uuid.uuid4().hex
+        with self._speaking(key):
             for attempt in range(_CONFLICT_TRIES):
                 try:
                     self._client.put_object(
-                        Bucket=self._bucket, Key=name, Body=data, IfNoneMatch="*"
+                        Bucket=self._bucket,
+                        Key=name,
+                        Body=data,
+                        IfNoneMatch="*",
+                        Metadata={_TOKEN: token},
                     )
                 except ClientError as error:
                     code = error.response.get("Error", {}).get("Code", "")
                     if code in ("PreconditionFailed", "412"):
-                        return False
+                        repeated = error.response["ResponseMetadata"].get("RetryAttempts", 0)
+                        return bool(attempt or repeated) and self._carries(name, token)
                     # 409: another conditional put of this key is under way; ask again.
                     if code != "ConditionalRequestConflict" or attempt + 1 == _CONFLICT_TRIES:
                         raise
@@ -122,8 +123,9 @@ class S3Store:
         def delete(name: str) -> None:
             self._client.delete_object(Bucket=self._bucket, Key=name)
 
+        names = [self._name(key) for key in keys]
         with self._speaking(), ThreadPoolExecutor(_DELETERS) as pool:
-            list(pool.map(delete, [self._name(key) for key in keys]))
+            list(pool.map(delete, names))
 
     def list(self, prefix: str = "") -> Keys:
         """See `Store.list`."""
@@ -133,7 +135,7 @@ class S3Store:
         """See `Store.entries`."""
         start = self._prefix + checked_key(prefix, prefix=True)
         found = {}
-        with self._speaking():
+        with self._speaking(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=start
             )
@@ -165,21 +167,23 @@ class S3Store:
 
     def digest(self, key: str) -> tuple[str, int] | None:
         """See `Store.digest`."""
-        name = self._name(key)
-        hashed, size = sha256(), 0
-        with self._speaking():
-            try:
-                body = self._client.get_object(Bucket=self._bucket, Key=name)["Body"]
-            except self._client.exceptions.NoSuchKey:
-                return None
-            for piece in body.iter_chunks(_PIECE):
-                hashed.update(piece)
+
+        def hashed(pieces: Iterable[bytes]) -> tuple[str, int]:
+            whole, size = sha256(), 0
+            for piece in pieces:
+                whole.update(piece)
                 size += len(piece)
-        return hashed.hexdigest(), size
+            return whole.hexdigest(), size
+
+        return self._take(key, hashed)
 
     def uri(self, key: str) -> str:
         """See `Store.uri`."""
         return f"s3://{self._bucket}/{self._name(key)}"
+
+    def explain(self, text: str, key: str) -> str | None:
+        """See `Store.explain`."""
+        return self._place.explain(text, key)
 
     def delta_options(self) -> dict[str, str]:
         """See `Store.delta_options`. Holds secrets: hand it on, never print it."""
@@ -189,8 +193,9 @@ class S3Store:
             "aws_secret_access_key": secret,
             "aws_region": self._region,
             "connect_timeout": "3s",
-            "timeout": "60s",
-            "max_retries": "3",
+            # Of a whole request, where botocore's is of a silence.
+            "timeout": f"{max(1, round(2 * self._patience_s))}s",
+            "max_retries": str(TRIES),
             "retry_timeout": "20s",
         }
         if token:
@@ -226,17 +231,46 @@ class S3Store:
         return not re.search(r"\.amazonaws\.com(\.cn)?$", host)
 
     @property
-    def _region(self) -> str:
-        region = self._client.meta.region_name
-        return region if region and region != "aws-global" else "us-east-1"
+    def _place(self) -> Place:
+        return Place(self.root, self._bucket, self._endpoint, self._region)
 
     def _connect(self) -> S3Client:
-        client = self._session.client("s3", config=Config(**_CONFIG))
+        config = {**_CONFIG, "read_timeout": self._patience_s}
+        client = self._session.client("s3", config=Config(**config))
         self._endpoint = client.meta.endpoint_url
+        if (region := client.meta.region_name) and region != "aws-global":
+            self._region = region
         if not self._custom_endpoint:
             return client
         # Self-hosted servers rarely have a host name for each bucket.
-        return self._session.client("s3", config=Config(**_CONFIG, s3={"addressing_style": "path"}))
+        return self._session.client("s3", config=Config(**config, s3={"addressing_style": "path"}))
+
+    def _take(self, key: str, take: Callable[[Iterable[bytes]], T]) -> T | None:
+        """What `take` makes of the whole content, and never of a part of it; None where absent."""
+        name = self._name(key)
+        with self._speaking(key):
+            for attempt in range(TRIES):
+                try:
+                    answer = self._client.get_object(Bucket=self._bucket, Key=name)
+                    if "ContentLength" not in answer:  # then its end would prove nothing
+                        raise IncompleteReadError(actual_bytes=0, expected_bytes="unstated")
+                    return take(answer["Body"].iter_chunks(_PIECE))
+                except self._client.exceptions.NoSuchKey:
+                    return None
+                except BROKEN_OFF:
+                    if attempt + 1 == TRIES:
+                        raise
+        raise AssertionError("unreachable")
+
+    def _carries(self, name: str, token: str) -> bool:
+        """Whether what stands there was put by the holder of this token."""
+        try:
+            found = self._client.head_object(Bucket=self._bucket, Key=name)["Metadata"]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "404":
+                return False
+            raise
+        return found.get(_TOKEN) == token
 
     def _credentials(self) -> tuple[str, str, str | None]:
         with self._speaking():
@@ -251,48 +285,12 @@ class S3Store:
     def _name(self, key: str) -> str:
         return self._prefix + checked_key(key)
 
-    @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        try:
-            yield
-        except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-            raise LakeError(
-                f"no usable S3 credentials for {self.root}: set AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-            ) from error
-        except ProfileNotFound as error:
-            raise LakeError(f"{error}; check AWS_PROFILE") from error
-        except (BotoConnectionError, HTTPClientError) as error:
-            raise LakeError(
-                f"cannot reach {self._endpoint} for {self.root} ({type(error).__name__}): check "
-                "AWS_ENDPOINT_URL and the network, then run the same command again"
-            ) from error
-        except ClientError as error:
-            raise LakeError(self._in_words(error)) from error
-        except BotoCoreError as error:
-            raise LakeError(f"S3 failed for {self.root}: {error}") from error
+    def _speaking(self, key: str = "") -> AbstractContextManager[None]:
+        return self._place.speaking(key)
 
-    def _in_words(self, error: ClientError) -> str:
-        said = error.response.get("Error", {})
-        code, message = said.get("Code", ""), said.get("Message", "")
-        if code == "NoSuchBucket":
-            return (
-                f"there is no bucket {self._bucket!r} at {self._endpoint}: make it, or correct "
-                "the lake's address"
-            )
-        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"):
-            return (
-                f"{self._endpoint} refused the credentials for {self.root} ({code}): check "
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-            )
-        if code in ("AccessDenied", "403", "Forbidden", "AllAccessDisabled"):
-            return (
-                f"no permission for {self.root} at {self._endpoint}: the credentials need to list "
-                "the bucket and to read and write objects under the prefix"
-            )
-        if code in ("PermanentRedirect", "301", "AuthorizationHeaderMalformed"):
-            return (
-                f"the bucket {self._bucket!r} is in another region than {self._region}: "
-                "set AWS_REGION to the bucket's own"
-            )
-        return f"{self._endpoint} answered {code or 'an error'} for {self.root}: {message}"
+
+def _patience_s() -> float:
+    said = os.environ.get(_PATIENCE, "30")
+    if not re.fullmatch(r"\d{1,5}(\.\d+)?", said) or float(said) <= 0:
+        raise LakeError(f"{_PATIENCE} is {said!r}; give seconds, as in {_PATIENCE}=30")
+    return float(said)

@@ -96,6 +96,11 @@ class Store(Protocol):
         """The key's full address: a path or `s3://bucket/prefix/key`."""
         ...
 
+    def explain(self, text: str, key: str) -> str | None:
+        """The sentence for what deltalake or DuckDB said when it met trouble of this kind of store
+        at `key`; None where the text tells of none."""
+        ...
+
     def delta_options(self) -> dict[str, str]:
         """`storage_options` for deltalake: address and credentials as they are now."""
         ...
