@@ -23,12 +23,9 @@ _CANONICAL_CLOSE = re.compile(re.escape(THINK_CLOSE) + r"\n{0,2}")
 _NEXT_MESSAGE = re.compile(
     r"<\|end\|><\|start\|>assistant<\|channel\|>(analysis|commentary|final)[^<]*<\|message\|>"
 )
-# The change to another message, cut off; or a call of a tool, of which there are none.
-_TORN_MESSAGE = re.compile(
-    r"(?:<\|end\|>(?:<\|start\|>[^<]*(?:<\|channel\|>[^<]*)?)?)+\Z"
-    r"|<\|end\|><\|start\|>assistant to=.*\Z",
-    re.DOTALL,
-)
+# A part of the change to another message; where such parts reach the end, it was cut off.
+_TORN_MESSAGE = re.compile(r"<\|end\|>(?:<\|start\|>[^<]*(?:<\|channel\|>[^<]*)?)?")
+_TOOL_CALL = "<|end|><|start|>assistant to="  # there are no tools
 # So that a model on channels is not told to write tags, which would be mere text there.
 _IN_CHANNELS = (
     ("<think> and </think>", "the analysis channel"),
@@ -84,7 +81,15 @@ class ThinkingForm:
     def whole(self, written: str) -> str:
         """What the model wrote, without what is no text at its end: a change of channel that was
         cut off, or a call of a tool."""
-        return _TORN_MESSAGE.sub("", written) if self.channels else written
+        if not self.channels:
+            return written
+        whole, _, _ = written.partition(_TOOL_CALL)
+        begin = end = 0
+        for torn in _TORN_MESSAGE.finditer(whole):
+            if torn.start() != end:
+                begin = torn.start()
+            end = torn.end()
+        return whole[:begin] if end == len(whole) else whole
 
     def canonical(self, written: str) -> str:
         """What the model wrote, in cord's words."""

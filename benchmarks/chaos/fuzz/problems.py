@@ -201,8 +201,8 @@ def check_set(found: ProblemSet) -> None:
 
 def places(found: ProblemSet) -> list[str]:
     """Where every row stands, in order."""
-    both = [*found.problems, *found.quarantined]
-    return sorted((one.source for one in both), key=lambda place: int(place.rpartition(":")[2]))
+    both = [one.source for one in found.problems] + [one.source for one in found.quarantined]
+    return sorted(both, key=lambda place: int(place.rpartition(":")[2]))
 
 
 def check_sentence(error: ProblemsError) -> None:

@@ -72,7 +72,7 @@ def a_draft_or_a_reason(writing: Writing) -> None:
     form_of(writing.text)
     assert writing.text.startswith(without_closed_thinking(writing.text))
     for rule in ("as-is", "gsm8k", "boxed"):
-        answer = extract_answer(writing.text, rule)  # type: ignore[arg-type]
+        answer = extract_answer(writing.text, rule)
         assert answer is None or (answer and answer == answer.strip())
     steps: tuple[Step, ...] = ()
     if writing.prefix:

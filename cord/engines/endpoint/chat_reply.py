@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cord.engines import json_values
 from cord.prompts import THINK_CLOSE
 
 Json = Mapping[str, Any]
@@ -15,10 +16,11 @@ def joined(message: Json, closed: bool) -> str | None:
 
     `closed`: the thinking was closed before, so that a parser which saw no closing tag calls the
     answer reasoning."""
-    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-    content = message.get("content") or ""
-    if not isinstance(reasoning, str) or not isinstance(content, str):
+    said = [message.get(key) for key in ("reasoning_content", "reasoning", "content")]
+    texts = ["" if part is None else json_values.text(part) for part in said]
+    if None in texts:
         return None
+    reasoning, content = texts[0] or texts[1] or "", texts[2] or ""
     if closed or not reasoning or not content or THINK_CLOSE in reasoning + content:
         return reasoning + content
     gap = "" if content.startswith("\n") else "\n\n"
@@ -39,10 +41,7 @@ def usage_of(answer: Json) -> tuple[int, int, int | None]:
     said = answer.get("usage")
     usage = said if isinstance(said, dict) else {}
     details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    prompt, sampled = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return (
-        prompt if isinstance(prompt, int) else 0,
-        sampled if isinstance(sampled, int) else 0,
-        cached if isinstance(cached, int) else None,
-    )
+    cached = json_values.count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    prompt = json_values.count(usage.get("prompt_tokens")) or 0
+    sampled = json_values.count(usage.get("completion_tokens")) or 0
+    return prompt, sampled, cached if cached is not None and cached <= prompt else None

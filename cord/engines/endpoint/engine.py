@@ -16,7 +16,14 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from cord.engines import AnswerRequest, EngineInfo, FinishReason, Proposal, ProposalRequest
+from cord.engines import (
+    AnswerRequest,
+    EngineInfo,
+    FinishReason,
+    Proposal,
+    ProposalRequest,
+    json_values,
+)
 from cord.engines.endpoint.chat_prefix import (
     PROBE_BEGUN,
     PROBE_QUESTION,
@@ -173,8 +180,8 @@ class OpenAIEngine:
         entries = listing.get("data")
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict) and entry.get("id") == self._server.model:
-                known = [entry[key] for key in _CONTEXT_KEYS if isinstance(entry.get(key), int)]
-                return known[0] if known else USUAL_CONTEXT
+                known = (json_values.count(entry.get(key)) for key in _CONTEXT_KEYS)
+                return next((context for context in known if context), USUAL_CONTEXT)
         return USUAL_CONTEXT
 
     async def _find_way(self) -> ChatPrefix:
@@ -238,7 +245,8 @@ class OpenAIEngine:
         reason = choice.get("finish_reason") if isinstance(choice, dict) else None
         if text is None or reason not in ("stop", "length"):
             raise self._server.unusable(
-                f"answered without a text, or ended for a reason that is none ({reason!r})"
+                "answered without a text, or ended for a reason that is none "
+                f"({json_values.shown(reason)})"
             )
         for string in stop:
             if string in text:  # some endpoints give it back

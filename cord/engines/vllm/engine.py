@@ -15,7 +15,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cord.engines import AnswerRequest, EngineInfo, FinishReason, Proposal, ProposalRequest
+from cord.engines import (
+    AnswerRequest,
+    EngineInfo,
+    FinishReason,
+    Proposal,
+    ProposalRequest,
+    json_values,
+)
 from cord.engines.prefix import own_ids
 from cord.engines.suspects import Suspects
 from cord.engines.vllm.metrics import MeteredServer
@@ -27,6 +34,7 @@ from cord.errors import ContextTooLong, EngineError, EngineRefused, EngineUnreac
 from cord.prompts import INSTRUCTIONS
 from cord.types import Step
 
+_LONGEST_NAME = 500
 _NEUTRAL = {
     "top_k": 0,
     "min_p": 0.0,
@@ -132,7 +140,7 @@ class VllmEngine:
             tokens=len(sampled),
             finish=finish,
             prompt_tokens=len(prompt),
-            cached_tokens=_cached_tokens(answer),
+            cached_tokens=_cached_tokens(answer, len(prompt)),
             seconds=seconds,
         )
 
@@ -162,15 +170,16 @@ class VllmEngine:
             name, listed = self._server.model, await self._server.served(patience_s)
             if (entry := listed.get(name)) is None:
                 raise self._server.not_served(listed)
-            context = entry.get("max_model_len")
-            if not isinstance(context, int):
+            context = json_values.count(entry.get("max_model_len"))
+            if not context:
                 raise self._server.error("does not say its context length; is it a vLLM server?")
-            root = entry.get("root")
+            root = _name(entry.get("root"))
             listed_as = f"vllm:{name}" + (f"@{root}" if root and root != name else "")
             self._served = _Served(
                 identity=self._identity or listed_as,
                 context=context,
-                version=str((await self._server.get("/version", patience_s)).get("version", "?")),
+                version=_name((await self._server.get("/version", patience_s)).get("version"))
+                or "?",
             )
         return self._served
 
@@ -206,14 +215,11 @@ class VllmEngine:
         """(text, sampled ids, finish, stop string that was met) of the only choice."""
         try:
             (choice,) = answer["choices"]
-            text, ids = choice["text"], choice["token_ids"]
+            text = json_values.text(choice["text"])
+            sampled = json_values.token_ids(choice["token_ids"])
             reason, stop = choice["finish_reason"], choice.get("stop_reason")
-            text.encode()  # half a surrogate pair is no text
-            if not isinstance(ids, list) or reason not in ("stop", "length"):
+            if text is None or sampled is None or reason not in ("stop", "length"):
                 raise TypeError
-            if not all(type(token_id) is int and token_id >= 0 for token_id in ids):
-                raise TypeError
-            sampled = tuple(ids)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise self._server.unusable(
                 "answered without text, token ids or a reason to finish; cord needs vLLM 0.20 or "
@@ -227,10 +233,16 @@ class VllmEngine:
         )
 
 
-def _cached_tokens(answer: Answer) -> int | None:
-    """Prompt tokens that the server's prefix cache held. A server says so only when it was started
-    with `--enable-prompt-tokens-details`."""
+def _name(value: object) -> str:
+    """A name that a server gives, as one line; "" without one."""
+    text = json_values.text(value) or ""
+    return text if text.isprintable() and len(text) <= _LONGEST_NAME else json_values.shown(text)
+
+
+def _cached_tokens(answer: Answer, prompt: int) -> int | None:
+    """Prompt tokens that the server's prefix cache held, of `prompt`. A server says so only when it
+    was started with `--enable-prompt-tokens-details`."""
     usage = answer.get("usage")
     details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return cached if type(cached) is int and cached >= 0 else None
+    cached = json_values.count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return cached if cached is not None and cached <= prompt else None

@@ -11,6 +11,7 @@ reading and its end is lost.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
@@ -121,9 +122,10 @@ def parse(page: str) -> Reading | None:
             elif name == _BORN:
                 born = max(born, value)
         counters = Counters(**{name: int(value) for name, value in found.items()})
-    except (ValueError, OverflowError, TypeError, AttributeError, IndexError):
+    except (ValueError, OverflowError, TypeError, AttributeError, LookupError):
         return None  # the parser has no error of its own
-    return Reading(counters, born) if len(found) == len(_NAMES) else None
+    sound = counters.all_grown and math.isfinite(born)
+    return Reading(counters, born) if sound and len(found) == len(_NAMES) else None
 
 
 def _samples(page: str) -> Iterator[tuple[str, float]]:

@@ -26,10 +26,10 @@ up with other requests' top log-probabilities).
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from cord.engines.json_values import shown
 from cord.engines.vllm.forced_decoding_flags import FORCED_IDS
 from cord.engines.vllm.server import Answer, VllmServer
 from cord.engines.vllm.tokens import Ids
@@ -142,7 +142,7 @@ async def read_prompt_logprobs(
     by_index = {
         choice["index"]: choice
         for choice in choices
-        if isinstance(choice, dict) and isinstance(choice.get("index"), int)
+        if isinstance(choice, dict) and type(choice.get("index")) is int
     }
     return [
         _prompt_values(server, _entry(by_index.get(index), "prompt_logprobs"), context, answer)
@@ -212,12 +212,10 @@ def _usable_values(server: VllmServer, values: Sequence[object], answer: Ids) ->
         raise _unusable(server, f"gave {len(values)} log-probabilities for {len(answer)} tokens")
     usable = []
     for token, value in zip(answer, values, strict=True):
-        if (
-            not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or not _CLAMPED < value <= _ROUNDING
-        ):
-            raise _unusable(server, f"gave {value} as the log-probability of token {token}")
+        # Neither NaN nor an infinity lies between them; `false` is no number.
+        is_bool = isinstance(value, bool)
+        if is_bool or not isinstance(value, int | float) or not _CLAMPED < value <= _ROUNDING:
+            raise _unusable(server, f"gave {shown(value)} as the log-probability of token {token}")
         usable.append(min(0.0, float(value)))
     return tuple(usable)
 

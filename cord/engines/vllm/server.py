@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from cord.engines.api_key import ApiKey
+from cord.engines.json_values import text
 from cord.engines.suspects import DEATHS_ALONE, Asked, Suspects, shared_suspects
 from cord.engines.vllm.availability import Availability, Patience, jittered
 from cord.engines.vllm.wire import Answer, PassingError, UnknownModel, Wire
@@ -112,11 +113,11 @@ class VllmServer:
         """What the server serves: model name to its entry in `/v1/models`."""
         listing = (await self.get(_MODELS, patience_s)).get("data")
         entries = listing if isinstance(listing, list) else []
-        return {str(e["id"]): e for e in entries if isinstance(e, dict) and "id" in e}
+        return {e["id"]: e for e in entries if isinstance(e, dict) and text(e.get("id"))}
 
     def not_served(self, served: Mapping[str, object]) -> EngineRefused:
         """The error for a model that the server does not have."""
-        names = ", ".join(sorted(served)) or "nothing"
+        names = ", ".join(sorted(served)[:20])[:500] or "nothing"
         return EngineRefused(
             f"{self._wire.named} is not served there; served: {names}. Correct `model` in the "
             "recipe"

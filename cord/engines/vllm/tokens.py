@@ -20,6 +20,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
+from cord.engines import json_values
 from cord.engines.vllm.server import VllmServer
 from cord.errors import ContextTooLong, EngineError, EngineRefused, EngineUnreachable
 from cord.prompts import (
@@ -208,7 +209,7 @@ class VllmTokenizer:
         if not ids:
             return ""
         answer = await self._server.post("/detokenize", {"tokens": ids})
-        if not isinstance(text := answer.get("prompt"), str):
+        if (text := json_values.text(answer.get("prompt"))) is None:
             raise self._server.error("answered /detokenize without a text; is it a vLLM server?")
         return text
 
@@ -262,7 +263,7 @@ class VllmTokenizer:
         return spelt if await self.text(spelt) == text else ()
 
     async def _tokenize(self, body: dict[str, object]) -> Ids:
-        ids = (await self._server.post("/tokenize", body)).get("tokens")
-        if not isinstance(ids, list) or not all(isinstance(i, int) for i in ids):
+        ids = json_values.token_ids((await self._server.post("/tokenize", body)).get("tokens"))
+        if ids is None:
             raise self._server.error("answered /tokenize without token ids; is it a vLLM server?")
-        return tuple(ids)
+        return ids

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import email.utils
 import json
+import math
 import re
 import threading
 import time
@@ -225,10 +226,10 @@ def _retry_after_s(headers: httpx.Headers) -> float:
     """Seconds that a `Retry-After` header asks for (a number or a date); 0 without one."""
     value = headers.get("retry-after", "")
     try:
-        return max(0.0, float(value))
+        wait_s = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+        try:
+            wait_s = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, IndexError, OverflowError):  # a date of any sort
+            return 0.0
+    return max(0.0, wait_s) if math.isfinite(wait_s) else 0.0
