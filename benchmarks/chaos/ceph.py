@@ -1,5 +1,5 @@
-"""Ceph as Debian packages it (apt: ceph-mon ceph-osd radosgw), on loopback: an S3 server that can be
-killed, since what it has taken lives in other processes than the gateway that spoke to the client.
+"""Ceph as Debian packages it (apt: ceph-mon ceph-osd radosgw), on loopback: an S3 server that can
+be killed, since what it has taken lives in other processes than the gateway that takes it.
 
 One monitor, one OSD in memory, one gateway; it refuses wrong credentials. `If-None-Match` holds
 there on buckets without versioning.

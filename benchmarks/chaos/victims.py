@@ -15,7 +15,6 @@ from benchmarks.chaos.workshop import Workshop
 
 AWAY_S = 2.0
 """A server is away for at most so long before it is started again."""
-PREFECTS_OWN = "flows.prefect_server"
 
 
 class Victim(Protocol):
