@@ -8,11 +8,11 @@ when the present one is released, when its holder is a dead process of this host
 expired more than `Terms.allowance_s` ago by the clock of whoever makes it.
 
 What is promised: as long as clocks differ by less than the allowance, no two processes believe at
-the same time that they hold a run. A renewal counts only if all of it (look, write, look again)
-was over before the expiry it prolongs; so whoever took over before that look was seen, and whoever
-read the lease after it has read the new expiry. Where clocks differ by more, a run may be taken
-over from a holder that lives; that one finds the higher generation at its next renewal and stops.
-Nothing is written twice even then: that is held by the tables' transactions, not by the lease.
+the same time that they hold a run. A renewal counts only if it was over before the expiry that it
+prolongs, so that whoever finds the lease expired beyond the allowance has read what its holder
+goes by. Where clocks differ by more, a run may be taken over from a holder that lives; that one
+finds the higher generation at its next renewal and stops. Nothing is written twice even then: that
+is held by the tables' transactions, not by the lease.
 """
 
 from __future__ import annotations
@@ -133,20 +133,23 @@ class Leases:
         until = {"renewed_at": now, "expires_at": self._expiry(now)}
         renewed = Held(held.generation, held.lease.model_copy(update=until))
         self._write(renewed)
-        self._check_latest(held)
         return renewed if self._clock() < held.lease.expires_at else self._take_again(held)
 
     def release(self, held: Held) -> None:
         """Let the next one have it at once."""
-        if held.generation in self._generations():
-            released = held.lease.model_copy(update={"released_at": self._clock()})
-            self._write(Held(held.generation, released))
+        try:
+            self._check_latest(held)
+        except RunLost:
+            return
+        released = held.lease.model_copy(update={"released_at": self._clock()})
+        self._write(Held(held.generation, released))
 
     def _refuse(self, lease: Lease | None) -> None:
         if lease is not None and lease.holder != self._holder and self._lives(lease):
             raise RunHeld(_who_holds(self._run_id, lease, self._terms))
 
     def _take_again(self, held: Held) -> Held:
+        self._check_latest(held)
         nonce = uuid4().hex
         again = self._create(held.generation + 1, nonce)
         if again is None:
@@ -177,9 +180,10 @@ class Leases:
         return Held(generation, lease)
 
     def _check_latest(self, held: Held) -> None:
-        there = self._generations()
-        if held.generation not in there or max(there) != held.generation:
-            raise RunLost(_who_took(self._run_id, self._latest()[1]))
+        generation, lease = self._latest()
+        is_ours = lease is None or lease.nonce == held.lease.nonce
+        if generation != held.generation or not is_ours:
+            raise RunLost(_who_took(self._run_id, lease))
 
     def _latest(self) -> tuple[int, Lease | None]:
         """The highest generation; 0 where there is none. One that is no lease holds nobody up: a
