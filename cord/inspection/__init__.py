@@ -19,10 +19,11 @@ from cord.inspection.census import alive, present, take_census
 from cord.inspection.files import inspect_files
 from cord.inspection.finding import Finding
 from cord.inspection.releases import inspect_releases
-from cord.inspection.rows import inspect_rows, planned_shards
+from cord.inspection.rows import count_rows, inspect_rows, planned_shards
 from cord.inspection.runs import inspect_runs
 from cord.inspection.shards import inspect_shards
 from cord.lake import Lake
+from cord.lake.rows import Row
 
 __all__ = ["Finding", "inspect_lake"]
 
@@ -33,16 +34,27 @@ def inspect_lake(lake: Lake, now: datetime | None = None) -> list[Finding]:
     `now` is the present by default. Raises `LakeError` where the lake cannot be read."""
     living = alive(lake)
     census = take_census(lake, now or present())
+    counted: list[Row] = []
     try:
-        planned = planned_shards(lake)
-    except LakeError:
-        planned = {}  # `inspect_rows` says why
+        counted = count_rows(lake)
+        of_rows = list(inspect_rows(census, counted))
+    except LakeError as error:
+        of_rows = [_unreadable(error)]
     found = [
         *inspect_runs(census),
-        *inspect_shards(census, planned),
+        *inspect_shards(census, planned_shards(counted)),
         *inspect_releases(census),
         *inspect_files(census),
-        *inspect_rows(census, planned),
+        *of_rows,
     ]
     living |= alive(lake)
     return [finding for finding in found if finding.run_id not in living]
+
+
+def _unreadable(error: LakeError) -> Finding:
+    return Finding(
+        "unreadable tables",
+        "tables/",
+        f"their rows cannot be looked through: {error}",
+        "see what else is found about them",
+    )

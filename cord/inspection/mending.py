@@ -40,7 +40,7 @@ from cord.lake.holding import take_hold
 from cord.lake.journals import forget_journal
 from cord.lake.manifest import content_hash
 from cord.lake.releases import dataset_key, find_release, publish
-from cord.lake.runs import now, require_run, save_run
+from cord.lake.runs import RunDocument, now, require_run, save_run
 from cord.lake.schemas import RECORDS
 from cord.lake.staging import commit_staged, load_staged, unstage
 from cord.summary import summarise
@@ -220,10 +220,19 @@ def _complete(lake: Lake, run_id: str, release: str) -> str:
 
 
 def _resummarise(lake: Lake, run_id: str) -> str:
-    counts = json.loads(lake.store.read(f"runs/{run_id}/counts.json") or b"null")
-    if not isinstance(counts, dict):
-        raise LakeError(f"runs/{run_id}/counts.json is gone, and with it what became of problems")
-    summary = summarise(lake, run_id, counts, require_run(lake, run_id).release)
+    document = require_run(lake, run_id)
+    summary = summarise(lake, run_id, _counts(lake, document), document.release)
     content = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
     lake.store.write(f"runs/{run_id}/summary.json", content.encode())
     return f"wrote runs/{run_id}/summary.json"
+
+
+def _counts(lake: Lake, document: RunDocument) -> dict[str, int]:
+    """What became of the run's problems, as it or its release remembers."""
+    content = lake.store.read(f"runs/{document.run_id}/counts.json")
+    if content is not None:
+        return dict(json.loads(content))
+    manifest = find_release(lake, document.release) if document.release else None
+    if manifest is None or manifest.run_id != document.run_id:
+        raise LakeError(f"runs/{document.run_id}/counts.json is gone: nobody counted the problems")
+    return manifest.counts

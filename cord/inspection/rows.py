@@ -5,9 +5,9 @@ Everything is counted by DuckDB, in pieces of a bounded number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
-from cord.errors import LakeError, UsageError
 from cord.inspection.census import Census
 from cord.inspection.finding import Finding, some
 from cord.lake import Lake
@@ -32,54 +32,60 @@ ONCE: Mapping[str, tuple[str, ...]] = {
 """What names a row of each table: no two have the same."""
 
 
-def planned_shards(lake: Lake) -> dict[str, set[int]]:
+def count_rows(lake: Lake) -> list[Row]:
+    """(name, run_id, shard, n): how many rows each table has of each run, problems by shard."""
+    return _ask(
+        lake,
+        "select 'problems' as name, run_id, shard, count(*) as n from problems "
+        "group by run_id, shard union all "
+        + " union all ".join(
+            f"select '{table}', run_id, null, count(*) from {table} group by run_id"
+            for table in TABLES
+            if table != "problems"
+        ),
+    )
+
+
+def planned_shards(counted: Sequence[Row]) -> dict[str, set[int]]:
     """Every run with the shards that its problems were cut into."""
-    rows = query(lake, "select distinct run_id, shard from problems", limits=_LIMITS).to_pylist()
     found: dict[str, set[int]] = {}
-    for row in rows:
-        found.setdefault(row["run_id"], set()).add(row["shard"])
+    for row in counted:
+        if row["name"] == "problems":
+            found.setdefault(row["run_id"], set()).add(row["shard"])
     return found
 
 
-def inspect_rows(census: Census, planned: Mapping[str, set[int]]) -> Iterator[Finding]:
-    """Findings in the tables' rows; `planned` are the shards of each run."""
+def inspect_rows(census: Census, counted: Sequence[Row]) -> Iterator[Finding]:
+    """Findings in the tables' rows, of which there are as many as `counted`. Raises `LakeError`
+    where they cannot be read."""
     completed = {run_id for run_id, run in census.runs.items() if run.state == "completed"}
-    try:
-        counted = _ask(census.lake, " union all ".join(map(_rows_sql, TABLES)))
-        yield from _of_unknown_runs(census, counted)
-        yield from _twice(census.lake, sum(row["n"] for row in counted))
-        yield from _lacking(census, completed, planned)
-        aside = {row["run_id"]: row["n"] for row in counted if row["name"] == "quarantine"}
-        yield from _miscounted(census, completed, aside)
-    except (LakeError, UsageError) as error:
-        yield Finding(
-            "unreadable tables",
-            "tables/",
-            f"their rows cannot be looked through: {error}",
-            "see what else is found about them",
-        )
+    yield from _of_unknown_runs(census, counted)
+    yield from _twice(census.lake, sum(row["n"] for row in counted))
+    yield from _lacking(census, completed, planned_shards(counted))
+    aside = {row["run_id"]: row["n"] for row in counted if row["name"] == "quarantine"}
+    yield from _miscounted(census, completed, aside)
 
 
-def _rows_sql(table: str) -> str:
-    return f"select '{table}' as name, run_id, count(*) as n from {table} group by run_id"
-
-
-def _of_unknown_runs(census: Census, counted: list[Row]) -> Iterator[Finding]:
-    unknown: dict[str, list[str]] = {}
+def _of_unknown_runs(census: Census, counted: Sequence[Row]) -> Iterator[Finding]:
+    unknown: dict[str, Counter[str]] = {}
     for row in counted:
         if row["run_id"] not in census.known:
-            unknown.setdefault(str(row["run_id"]), []).append(f"{row['n']} of {row['name']}")
+            unknown.setdefault(str(row["run_id"]), Counter())[row["name"]] += row["n"]
     for run_id, rows in sorted(unknown.items()):
         aside = f"runs/{run_id}/run.json.damaged"
         yield Finding(
             "rows of an unknown run",
             f"runs/{run_id}",
-            f"there are rows of it ({', '.join(rows)}), and it has no document"
+            f"there are rows of it ({_named(rows)}), and it has no document"
             + (f"; its damaged one is {aside}" if aside in census.entries else ""),
             "restore the document from a copy, or run the recipe again: the document is made anew, "
             "and what is decoded is kept",
             run_id=run_id,
         )
+
+
+def _named(rows: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in rows.items())
 
 
 def _twice(lake: Lake, rows: int) -> Iterator[Finding]:

@@ -62,7 +62,7 @@ def _of_run(census: Census, run_id: str, document: RunDocument) -> Iterator[Find
             f"everything it tells is in the tables: `cord query \"... where run_id = '{run_id}'\"`",
             since,
             run_id,
-            Resummarise(run_id) if f"runs/{run_id}/counts.json" in census.entries else None,
+            Resummarise(run_id),
         )
 
 

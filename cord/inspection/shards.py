@@ -82,17 +82,22 @@ def _torn(census: Census, run_id: str, shard: int) -> Iterator[Finding]:
     """A shard that is in some of its tables, with no staged file to finish it from."""
     app_id = decode_app(run_id, shard)
     has = [table for table in DECODED if census.committed(table, app_id)]
-    if 0 < len(has) < len(DECODED):
-        yield Finding(
-            "tables disagree about a shard",
-            f"runs/{run_id}",
-            f"shard {shard} is in {', '.join(has)} and not in "
-            f"{', '.join(table for table in DECODED if table not in has)}, and "
-            f"{staged_key(run_id, shard)}, from which the rest could be committed, is gone",
-            "restore that file from a copy, or run the recipe under another --run-id: what this "
-            "run has decoded is kept, this shard is decoded again",
-            run_id=run_id,
-        )
+    if not 0 < len(has) < len(DECODED):
+        return
+    journal = re.compile(rf"^journals/[^/]+/{re.escape(run_id)}/{shard:05d}/")
+    is_journalled = any(map(journal.search, census.under("journals/")))
+    yield Finding(
+        "tables disagree about a shard",
+        f"runs/{run_id}",
+        f"shard {shard} is in {', '.join(has)} and not in "
+        f"{', '.join(table for table in DECODED if table not in has)}, and "
+        f"{staged_key(run_id, shard)}, from which the rest could be committed, is gone",
+        f"`cord resume {run_id}` makes the same again from its journal"
+        if is_journalled
+        else "restore that file from a copy, or run the recipe under another --run-id: what this "
+        "run has decoded is kept, this shard is decoded again",
+        run_id=run_id,
+    )
 
 
 def _of_journals(census: Census) -> Iterator[Finding]:
