@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from benchmarks.chaos.fuzz.mutation import near_json, scalars, texts, torn, written
-from benchmarks.chaos.fuzz.trying import Property
+from benchmarks.chaos.fuzz.trying import Property, RowsLost
 from cord.errors import ProblemsError
 from cord.problems import ProblemSet, read_problems
 from cord.recipe import ProblemSource
@@ -155,7 +155,7 @@ def json_rows_are_accounted_for(file: JsonFile) -> None:
     first, *others = raw.split(b"\n")
     lines = [first.removeprefix(b"\xef\xbb\xbf"), *others]
     numbers = [number for number, line in enumerate(lines, 1) if line.strip()][: source.limit]
-    assert places(found) == [f"p.jsonl:{number}" for number in numbers]
+    check_places(found, [f"p.jsonl:{number}" for number in numbers])
     check_good_rows(file, found, raw)
 
 
@@ -197,6 +197,13 @@ def check_set(found: ProblemSet) -> None:
         assert len(bad.content) <= 10_000
         for text in (bad.reason, bad.source, bad.problem_id, bad.content):
             text.encode()
+
+
+def check_places(found: ProblemSet, expected: list[str]) -> None:
+    """No row is missing, and none stands twice."""
+    if missing := set(expected) - set(places(found)):
+        raise RowsLost(len(missing), ", ".join(sorted(missing)))
+    assert places(found) == expected
 
 
 def places(found: ProblemSet) -> list[str]:
@@ -315,7 +322,7 @@ def parquet_rows_are_accounted_for(file: ParquetFile) -> None:
             return
     check_set(found)
     if file.rows is not None:
-        assert places(found) == [f"p.parquet:{number}" for number in range(1, file.rows + 1)]
+        check_places(found, [f"p.parquet:{number}" for number in range(1, file.rows + 1)])
 
 
 PROPERTIES = (

@@ -146,7 +146,7 @@ class Wire:
                 async with asyncio.timeout(answer_s):  # however slowly it drips
                     await response.aread()
                 return response
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
             raise self._refused("has no valid url; write it as http://host:port/v1") from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as failure:
             what = self._clean(str(failure)) or "no connection"
@@ -205,12 +205,14 @@ class Wire:
             error = response.json()["error"]
             text = str(error["message"] if isinstance(error, dict) else error)
         except (ValueError, KeyError, TypeError, RecursionError):
-            text = response.text
+            # Not `response.text`: an answer may name any codec of Python's as its charset.
+            text = response.content.decode("utf-8", "replace")
         return self._clean(text) or response.reason_phrase
 
     def _clean(self, text: str) -> str:
         """One line of at most 300 characters, without the key."""
         text = " ".join(self.key.hide(text).split())
+        text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:301])
         return text if len(text) <= 300 else text[:299] + "…"
 
 
