@@ -180,6 +180,20 @@ async def drip_for_ever(passage: Passage) -> None:
         await asyncio.sleep(passage.proxy.hang_s / 20)
 
 
+def kill(away_s: float) -> Fault:
+    """The server dies over the request, and so does all that is under way; it is back later."""
+
+    async def die(passage: Passage) -> None:
+        passage.open = False
+        if passage.proxy.listens:
+            passage.proxy.cut_from_within()
+            await asyncio.sleep(away_s)
+            await passage.proxy.mend_from_within()
+
+    die.__name__ = "killed"
+    return die
+
+
 def _logprobs(value: float | None) -> Fault:
     async def falsify(passage: Passage) -> None:
         answer = await passage.upstream()
@@ -290,6 +304,15 @@ class FaultProxy:
     def cut_from_within(self) -> None:
         """`cut`, from a fault or from `before`."""
         self._unlisten()
+
+    @property
+    def listens(self) -> bool:
+        """It is not cut."""
+        return self._server.is_serving()
+
+    async def mend_from_within(self) -> None:
+        """`mend`, from a fault."""
+        await self._listen()
 
     def mend(self) -> None:
         """Listen again, on the same port."""

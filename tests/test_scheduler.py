@@ -7,10 +7,11 @@ from contextlib import aclosing
 import pytest
 from doubles.scripted_engine import ScriptedEngine
 
-from cord import scheduler
+from cord import attempts, scheduler
 from cord.engines import Proposal, ProposalRequest
-from cord.errors import EngineError, EngineUnreachable
+from cord.errors import CordError, EngineError, EngineUnreachable, LakeError
 from cord.in_flight import InFlight
+from cord.journal import Journal
 from cord.recipe import SearchSettings
 from cord.scheduler import Stopped, decode_problems
 from cord.scoring.predictive import PredictivePerplexity
@@ -74,6 +75,83 @@ async def test_a_problem_that_always_fails_costs_itself_alone() -> None:
     assert quarantined == ["p4"]
     assert seen.done == 9
     assert engine.most <= 3
+
+
+class Buggy(ScriptedEngine):
+    """Writes two steps; at the second one of some questions something breaks, so many times."""
+
+    def __init__(self, *on: str, times: int = 99) -> None:
+        super().__init__(lambda r: " so\n</think>\n\n\\boxed{0}" if r.steps else " one\n### Step")
+        self.on = dict.fromkeys(on, times)
+
+    async def propose(self, request: ProposalRequest) -> Proposal:
+        if request.steps and self.on.get(request.question, 0) > 0:
+            self.on[request.question] -= 1
+            raise KeyError("what nobody foresaw")
+        return await super().propose(request)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "RETRY_S", 0.001)
+
+
+async def decode_with(
+    engine: ScriptedEngine, seen: Seen, retries: int, journal: Journal | None = None
+) -> dict[str, Decoding | Quarantined]:
+    ended = decode_problems(
+        PROBLEMS, [Seat("a", engine, 0.6)], PredictivePerplexity(ScriptedEngine()),
+        SearchSettings(width=1), 7, 3, seen, journal=journal, retries=retries,
+    )  # fmt: skip
+    done = [one async for one in ended]
+    return {one.problem.id if isinstance(one, Decoding) else one.problem_id: one for one in done}
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_problem_that_breaks_something_is_tried_again_and_then_set_aside() -> None:
+    engine, seen = Buggy("question 4"), Seen()
+    done = await decode_with(engine, seen, retries=2)
+    aside = done.pop("p4")
+    assert isinstance(aside, Quarantined)
+    assert aside.reason.startswith("could not be decoded: KeyError: 'what nobody foresaw' (propose")
+    assert engine.on["question 4"] == 99 - 3
+    assert len(done) == 8 and all(isinstance(one, Decoding) for one in done.values())
+    assert seen.done == 9
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_another_attempt_goes_on_behind_the_last_decided_round() -> None:
+    class Kept:
+        def __init__(self) -> None:
+            self.rounds: list[tuple[str, int]] = []
+
+        def so_far(self, problem_id: str) -> Progress | None:
+            return None
+
+        async def keep(self, problem_id: str, start_score: float, decided: Round) -> None:
+            self.rounds.append((problem_id, decided.index))
+
+    engine, seen, kept = Buggy("question 4", "question 5", times=1), Seen(), Kept()
+    done = await decode_with(engine, seen, retries=1, journal=kept)
+    quiet = await decode_with(Buggy(), Seen(), retries=0)
+    assert done == quiet
+    assert len(kept.rounds) == len(set(kept.rounds)) == seen.rounds == 2 * 9
+    assert sum(not request.steps for request in engine.requests) == 9, "no first step twice"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_when_most_problems_break_something_none_is_set_aside() -> None:
+    seen = Seen()
+    with pytest.raises(CordError, match=r"5 problems of a shard failed as nobody foresaw, and 4 w"):
+        await decode_with(Buggy(*(f"question {n}" for n in range(5))), seen, retries=1)
+    assert seen.done == 4
+
+
+@pytest.mark.parametrize("error", [LakeError("away"), OSError(28, "No space"), MemoryError()])
+async def test_what_is_no_problems_own_ends_the_shard(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        await decode_with(Failing("question 4", error), Seen(), retries=9)
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_an_engine_that_is_away_fails_the_shard_so_that_it_is_tried_again() -> None:

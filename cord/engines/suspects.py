@@ -48,7 +48,7 @@ def asking_for(problem: Problem) -> Iterator[None]:
 
 @dataclass(eq=False, slots=True)
 class Asked:
-    """One request, from before it is first sent until it is answered or given up."""
+    """One request, from before it is sent until it is answered or given up."""
 
     problem: Problem | None
     """None where it is asked for none: such a request is never suspected."""
@@ -59,7 +59,6 @@ class Asked:
     """It was sent, and is neither answered nor broken off."""
     there: bool = False
     """It would be there at a death."""
-    answered: bool = False
 
 
 class Suspects:
@@ -92,9 +91,7 @@ class Suspects:
             yield asked
         finally:
             with self._lock:
-                self._requests.remove(asked)
-                if asked.answered and not any(r.problem == asked.problem for r in self._requests):
-                    self._clear(asked.problem)
+                self._requests.discard(asked)
 
     def found(self, asked: Asked) -> str:
         """What the server died of as this request's problem was found out; "" where it was not."""
@@ -118,10 +115,12 @@ class Suspects:
     def answered(self, asked: Asked) -> None:
         """It was answered, or refused for good."""
         with self._lock:
-            asked.under_way = asked.there = False
-            if asked.tells:
-                asked.answered = True
-                self._in_a_row = 0
+            self._requests.discard(asked)
+            if not asked.tells:
+                return
+            self._in_a_row, problem = 0, asked.problem
+            if self._deaths[problem] and not any(r.problem == problem for r in self._requests):
+                del self._deaths[problem], self._alone[problem]
 
     def alive(self) -> None:
         """The server has answered somebody: what was broken off before has not killed it."""
@@ -162,9 +161,6 @@ class Suspects:
 
     def _suspected(self, problem: Problem | None) -> bool:
         return self._deaths[problem] >= DEATHS or self._alone[problem] > 0
-
-    def _clear(self, problem: Problem | None) -> None:
-        del self._deaths[problem], self._alone[problem]
 
 
 _shared: dict[str, Suspects] = {}

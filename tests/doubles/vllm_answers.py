@@ -76,7 +76,8 @@ class Refused(Exception):
 class VllmAnswers:
     """The server. `faults` and `completions` are used up one by one, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
         self.faults: deque[Fault] = deque()
         self.faulty_path = "/v1/completions"
         """Where the faults happen."""
@@ -102,7 +103,7 @@ class VllmAnswers:
         class Handler(_Handler):
             answers = double
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         self._http.daemon_threads = True
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.01}

@@ -31,6 +31,8 @@ cache blocks. Try increasing `gpu_memory_utilization` when initializing the engi
 (APIServer pid=7) RuntimeError: Engine core initialization failed. See root cause above. Failed \
 core proc(s): {}
 """
+DEADLY = "the question that kills"
+"""A `mortal` server dies of any prompt that it is in."""
 TAKEN = "(APIServer pid=7) OSError: [Errno 98] Address already in use\n"
 OUT_OF_MEMORY = (
     "(EngineCore pid=8) ERROR 11-24 12:18:40 [core.py:1300] torch.OutOfMemoryError: CUDA out of "
@@ -87,6 +89,8 @@ def main(folder: str) -> None:
         print(FAIL if play == "fail" else TAKEN, file=sys.stderr, flush=True)
         sys.exit(1)
     port = int(sys.argv[sys.argv.index("--port") + 1])
+    if play == "mortal":
+        return _be_mortal(port)
     server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
     if play == "die":
         print(OUT_OF_MEMORY, file=sys.stderr, flush=True)
@@ -95,6 +99,31 @@ def main(folder: str) -> None:
         time.sleep(0.5)
         sys.exit(1)
     server.serve_forever()
+
+
+def _be_mortal(port: int) -> None:
+    """Answer as `doubles.vllm_answers`, and die of whatever has `DEADLY` in it."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from doubles.vllm_answers import END, PIECES, VllmAnswers, completion
+
+    class Mortal(VllmAnswers):
+        def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            prompt = body.get("prompt", "")
+            prompt = prompt[0] if prompt and isinstance(prompt[0], list) else prompt
+            if path == "/health":
+                return {}
+            if path == "/v1/completions" and isinstance(prompt, list):
+                if DEADLY.encode() in b"".join(PIECES.get(i) or bytes([i]) for i in prompt):
+                    print(OUT_OF_MEMORY, file=sys.stderr, flush=True)
+                    os._exit(1)
+                text = " so\n</think>\n\nThe final answer is \\boxed{0}"
+                self.completions.append(completion(text, [*text.encode(), END]))
+            return super().answer(path, body)
+
+    server = Mortal(port)
+    server.listing = [{"id": sys.argv[2], "root": "r", "max_model_len": 4096}]
+    with server:
+        time.sleep(600)
 
 
 class _Handler(BaseHTTPRequestHandler):

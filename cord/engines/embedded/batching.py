@@ -111,21 +111,30 @@ def _work(queue: _Queue, prepare: Callable[[], None] | None) -> None:
         prepare()
     while (taken := queue.take()) is not None:
         run, batch = taken
-        try:
-            if batch:
-                run(batch)
-            error: Exception = EngineError(
-                "the engine ended a batch without answering this request"
-            )
-        except CordError as exception:
-            error = exception
-        except Exception as exception:
-            error = EngineError(f"the engine failed: {type(exception).__name__}: {exception}")
-            error.__cause__ = exception
+        error = _failure(run, batch)
+        if len(batch) > 1:
+            # Whoever it was, it costs none but its own: the others fare well alone.
+            for ticket in batch:
+                if not ticket.settled:
+                    ticket.failed(_failure(run, [ticket]))  # no-op for the settled ones
         for ticket in batch:
-            ticket.failed(error)  # no-op for the settled ones
+            ticket.failed(error)
         queue.running = ()
         del taken, run, batch, error  # an idle worker holds nothing alive
+
+
+def _failure(run: Run[Any, Any], batch: Sequence[Ticket[Any, Any]]) -> Exception:
+    """Run a batch; the error for those of it that have no result then."""
+    try:
+        if batch:
+            run(batch)
+    except CordError as error:
+        return error
+    except Exception as error:
+        failure = EngineError(f"the engine failed: {type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return failure
+    return EngineError("the engine ended a batch without answering this request")
 
 
 def _stop(queue: _Queue, thread: threading.Thread) -> None:

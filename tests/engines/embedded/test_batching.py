@@ -71,6 +71,21 @@ async def test_one_failure_is_one_callers_failure(batcher: Batcher, doubling: Do
     assert str(results[1]) == "unlucky"
 
 
+async def test_who_breaks_the_work_of_a_batch_costs_none_of_its_company(
+    batcher: Batcher, doubling: Doubling
+) -> None:
+    doubling.gate.clear()
+    asked = [asyncio.ensure_future(double(batcher, doubling, n)) for n in (1, 2, 666, 3, 4)]
+    await asyncio.sleep(0.05)
+    doubling.gate.set()
+    *well, broken = await asyncio.gather(
+        *asked, double(batcher, doubling, 666), return_exceptions=True
+    )
+    assert [one for one in well if isinstance(one, int)] == [2, 4, 6, 8]
+    assert isinstance(well[2], EngineError) and isinstance(broken, EngineError)
+    assert "ZeroDivisionError: the work itself is broken" in str(well[2])
+
+
 async def test_broken_work_fails_its_batch_in_words_and_not_the_next(
     batcher: Batcher, doubling: Doubling
 ) -> None:

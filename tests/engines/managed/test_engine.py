@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles.vllm_program import BEGIN, FAIL, VllmProgram
+from doubles.vllm_program import BEGIN, DEADLY, FAIL, VllmProgram
 
 import cord
 from cord.engines.managed import starts
@@ -21,8 +21,13 @@ from cord.engines.managed.keeper import VllmKeeper, servers_starting, stop_serve
 from cord.engines.managed.log import phase_of, reason_in
 from cord.engines.managed.process import ReservedPort
 from cord.engines.managed.serving import Serving, serving_of
+from cord.engines.vllm.availability import Patience
 from cord.errors import EngineError, EngineRefused, EngineUnreachable
-from cord.recipe import Model, Recipe, ServeSettings
+from cord.recipe import Model, Recipe, SearchSettings, ServeSettings
+from cord.scheduler import decode_problems
+from cord.scoring.predictive import PredictivePerplexity
+from cord.search import Seat
+from cord.types import Problem, Quarantined
 
 QWQ = "Qwen/QwQ-32B"
 
@@ -354,6 +359,22 @@ async def test_one_that_dies_again_and_again_is_given_up_with_the_reason(program
     assert len(started.starts) == 3
 
 
+async def test_deaths_that_are_forgiven_do_not_count(program):
+    started = program("die")
+    told: list[str] = []
+
+    def died(why: str) -> None:
+        told.append(why)
+        if len(told) == 2:
+            keeper.forgive()
+
+    keeper = VllmKeeper(serving(), print, told.append, died, restart_waits_s=(0.01, 0.01))
+    await keeper.up()
+    await until(lambda: "was started again 2 times" in "".join(told))
+    assert all("CUDA out of memory" in why for why in told)
+    assert len(started.starts) == 4
+
+
 async def test_a_supervisor_that_is_killed_takes_its_server_along(program):
     started = program("serve")
     told = Told(serving())
@@ -423,6 +444,22 @@ async def test_without_a_context_in_the_recipe_the_start_tells(program):
     program("fail")
     with pytest.raises(EngineRefused, match="did not start"):
         await ManagedVllmEngine(serving()).describe()
+
+
+async def test_a_problem_that_its_server_dies_of_costs_itself_alone(program, monkeypatch):
+    program("mortal")
+    monkeypatch.setattr("cord.engines.managed.keeper.RESTART_WAITS_S", (0.01,) * 3)
+    engine = ManagedVllmEngine(serving(), patience=Patience(60.0, longest_wait_s=0.5))
+    questions = {"deadly": DEADLY, **{f"p{n}": f"question {n}" for n in range(4)}}
+    ended = decode_problems(
+        [Problem(id, question, "0") for id, question in questions.items()],
+        [Seat("one", engine, 0.7)], PredictivePerplexity(engine), SearchSettings(width=1), 7, 6,
+    )  # fmt: skip
+    done = [one async for one in ended]
+    (aside,) = (one for one in done if isinstance(one, Quarantined))
+    assert aside.problem_id == "deadly" and len(done) == 5
+    assert "CUDA out of memory" in aside.reason, "as its log tells"
+    await engine.close()
 
 
 async def until(holds, within_s: float = 30) -> None:
