@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
+import sys
 import time
 
 from benchmarks.figures import Figure, report
@@ -19,6 +21,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="figures as JSON on the last line")
     parser.add_argument("--only", default="", help=f"some of {','.join(PARTS)}")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     wanted = [p for p in options.only.split(",") if p] or [
         part for part in PARTS if not (options.quick and part in NOT_QUICK)
     ]

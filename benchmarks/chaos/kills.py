@@ -37,8 +37,8 @@ class Campaign:
 
 WHOLE = (
     Campaign("local", 64, 8, 120),
-    # Campaign("worker", 16, 8, 120),
-    Campaign("vllm", 24, 12, 120),
+    Campaign("worker", 16, 8, 120),
+    Campaign("vllm", 24, 12, 60),
     Campaign("s3", 18, 9, 120),
     Campaign("ceph", 14, 7, 120),
 )
@@ -107,8 +107,9 @@ def carry_out(campaign: Campaign, place: Place, life: Life, seed: int) -> Tried:
         number = len(tried.outcomes) + 1
         mark = f"{campaign.place}-{number}"
         run = {"shards": rng.choice((2, 4, 8)), "workers": rng.choice((1, 2, 3))}
-        workshop = place.workshop(mark, own_prefect=number % 3 == 0, **run)
-        victims = cycle(place.victims(own_prefect=number % 3 == 0))
+        own_prefect = place.own_prefect and number % 3 == 0
+        workshop = place.workshop(mark, own_prefect, **run)
+        victims = cycle(place.victims(own_prefect))
         most = min(campaign.a_trial, campaign.kills - tried.kills)
         outcome = endure(workshop, place.meter(workshop), life, victims, most, rng)
         show(mark, outcome, life)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.ceph import ceph
+from benchmarks.chaos.dashboard import WORKER, DashboardWorkshop
 from benchmarks.chaos.meters import Counted, Meter, Served
 from benchmarks.chaos.served import homogeneous, url_of, vllm_server
 from benchmarks.chaos.servers import S3, PrefectServer, moto
@@ -40,6 +41,9 @@ class Place:
     s3: S3 | None = None
     more_victims: tuple[Victim, ...] = ()
     served: Served | None = None
+    make: type[Workshop] = Workshop
+    own_prefect: bool = True
+    """Some of its runs may start a Prefect server of their own."""
 
     def workshop(self, mark: str, own_prefect: bool = False, **run: int) -> Workshop:
         """`run` is about execution alone."""
@@ -50,7 +54,7 @@ class Place:
         if self.s3 is not None:
             environment |= self.s3.environment_for_runs()
         lake = str(folder / "lake") if self.s3 is None else f"s3://chaos/{mark}"
-        made = Workshop(folder, lake, environment, mark, models=self.in_recipe)
+        made = self.make(folder, lake, environment, mark, models=self.in_recipe)
         made.write(self.problems, in_flight=IN_FLIGHT, **run)
         return made
 
@@ -60,6 +64,8 @@ class Place:
 
     def victims(self, own_prefect: bool) -> Sequence[Victim]:
         """In turn."""
+        if self.make is DashboardWorkshop:
+            return (WORKER, WORKER, VERIFYING, WORKER, OuterServer(self.prefect))
         server: Victim = PREFECTS_OWN if own_prefect else OuterServer(self.prefect)
         more = self.more_victims
         return (FlowProcess(), *more, ProcessGroup(), FlowProcess(), *more, server, VERIFYING)
@@ -68,6 +74,11 @@ class Place:
 @contextmanager
 def _local(base: Path, prefect: PrefectServer, problems: int) -> Iterator[Place]:
     yield Place(base, prefect, problems)
+
+
+@contextmanager
+def _worker(base: Path, prefect: PrefectServer, problems: int) -> Iterator[Place]:
+    yield Place(base, prefect, problems, make=DashboardWorkshop, own_prefect=False)
 
 
 @contextmanager
@@ -108,6 +119,7 @@ def _vllm(base: Path, prefect: PrefectServer, problems: int) -> Iterator[Place]:
 
 PLACES: Mapping[str, Callable[[Path, PrefectServer, int], AbstractContextManager[Place]]] = {
     "local": _local,
+    "worker": _worker,
     "vllm": _vllm,
     "s3": _moto,
     "ceph": _ceph,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.chaos.inspection import Contents, Difference, compare, contents
 from benchmarks.chaos.meters import Meter
-from benchmarks.chaos.processes import kill_group, left_of
+from benchmarks.chaos.processes import kill, kill_group, left_of, marked
 from benchmarks.chaos.victims import Victim
 from benchmarks.chaos.workshop import Workshop, wait_s
 from cord.lake.runs import load_run
@@ -72,6 +72,7 @@ def live_in_peace(workshop: Workshop, meter: Meter) -> Life:
             last, tokens = time.monotonic(), now
         time.sleep(0.02)
     ended = time.monotonic()
+    workshop.close()
     if process.returncode != 0:
         raise RuntimeError(f"the undisturbed run failed:\n{workshop.said[-2000:]}")
     with workshop.opened() as lake:
@@ -90,6 +91,21 @@ def endure(
     rng: random.Random,
 ) -> Outcome:
     """Kill a run up to `most` times, then let it end, and look what it has made."""
+    try:
+        return _endure(workshop, meter, life, victims, most, rng)
+    finally:
+        for pid in marked(workshop.mark):
+            kill(pid)
+
+
+def _endure(
+    workshop: Workshop,
+    meter: Meter,
+    life: Life,
+    victims: Iterator[Victim],
+    most: int,
+    rng: random.Random,
+) -> Outcome:
     outcome, begun_at = Outcome(), meter.tokens
     process, at_start = _start(workshop, rng), begun_at
     while len(outcome.kills) < most:
@@ -164,5 +180,6 @@ def _inspect(workshop: Workshop, life: Life, outcome: Outcome) -> None:
         outcome.difference = compare(contents(lake), life.peaceful)
     if code := workshop.cord("verify", "chaos@1"):
         outcome.faults.append(f"cord verify chaos@1 ended with {code}: {workshop.said[-500:]}")
+    workshop.close()
     if left := left_of(workshop.mark, GONE_S):
         outcome.faults.append(f"{len(left)} processes are left: {left}")

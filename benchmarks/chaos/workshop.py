@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from cord.lake import Lake, open_lake
 from cord.miniature.problems import distinct
 
 COUNTED = Path(__file__).parent / "counted"
+ROOT = Path(__file__).parents[2]
 EMBEDDED: dict[str, Any] = {
     "teachers": [
         {"name": n, "model": f"cord:{n}", "temperature": 0.6} for n in ("ada", "ben", "cyd")
@@ -88,11 +89,15 @@ class Workshop:
         (self.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `cord` with these arguments, the leader of a group of its own."""
-        paths = [str(COUNTED), *filter(None, [os.environ.get("PYTHONPATH")])]
+        """Start `cord` with these arguments."""
+        return self.spawn([str(BIN / "cord"), *arguments])
+
+    def spawn(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a program, the leader of a group of its own."""
+        paths = [str(COUNTED), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         with self._log.open("ab") as said, (self.folder / "out").open("wb") as out:
             return subprocess.Popen(
-                [str(BIN / "cord"), *arguments],
+                command,
                 cwd=self.folder,
                 env={
                     **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
@@ -123,6 +128,9 @@ class Workshop:
             return process.wait(within_s)
         finally:
             kill_group(process.pid)
+
+    def close(self) -> None:
+        """Nothing of it is to run any longer."""
 
     @contextmanager
     def opened(self) -> Iterator[Lake]:
