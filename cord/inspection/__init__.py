@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from cord.errors import LakeError
+from cord.errors import CordError, LakeError, UsageError
 from cord.inspection.census import alive, present, take_census
 from cord.inspection.files import inspect_files
 from cord.inspection.finding import Finding
@@ -27,6 +27,8 @@ from cord.lake.rows import Row
 
 __all__ = ["Finding", "inspect_lake"]
 
+_LONG = 300
+
 
 def inspect_lake(lake: Lake, now: datetime | None = None) -> list[Finding]:
     """Everything in the lake that is not as it should be; nothing where it is sound.
@@ -38,7 +40,7 @@ def inspect_lake(lake: Lake, now: datetime | None = None) -> list[Finding]:
     try:
         counted = count_rows(lake)
         of_rows = list(inspect_rows(census, counted))
-    except LakeError as error:
+    except (LakeError, UsageError) as error:
         of_rows = [_unreadable(error)]
     found = [
         *inspect_runs(census),
@@ -51,10 +53,10 @@ def inspect_lake(lake: Lake, now: datetime | None = None) -> list[Finding]:
     return [finding for finding in found if finding.run_id not in living]
 
 
-def _unreadable(error: LakeError) -> Finding:
+def _unreadable(error: CordError) -> Finding:
     return Finding(
         "unreadable tables",
         "tables/",
-        f"their rows cannot be looked through: {error}",
+        f"their rows cannot be looked through: {str(error)[:_LONG]}",
         "see what else is found about them",
     )

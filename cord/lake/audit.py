@@ -7,7 +7,8 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cord.lake import Lake
+from cord.errors import LakeError
+from cord.lake import Lake, open_lake
 from cord.lake.delta import files_of, open_table, speaking
 from cord.lake.manifest import Manifest, content_hash
 from cord.lake.releases import dataset_key
@@ -19,6 +20,7 @@ _COUNTED = {"problems", "records", "wrong", "quarantined"}
 UNPLANNED = ("read", "problems")
 """Stages of quarantine whose rows never came into the run's plan."""
 _SHOWN = 5
+_LONG = 300
 
 
 def verify_release(lake: Lake, manifest: Manifest) -> list[str]:
@@ -32,6 +34,15 @@ def verify_release(lake: Lake, manifest: Manifest) -> list[str]:
     if problems:
         # Rows of changed files say nothing more, and may not even be readable.
         return problems
+    try:
+        return _of_tables(lake, manifest)
+    except (LakeError, pa.ArrowException, OSError) as error:
+        open_lake(lake.uri)  # where the lake itself cannot be read it is that which is said
+        said = str(error).splitlines()[0][:_LONG]
+        return [f"its tables cannot be read ({said}); `cord verify --lake` says what they lack"]
+
+
+def _of_tables(lake: Lake, manifest: Manifest) -> list[str]:
     key = dataset_key(manifest.name)
     table = open_table(lake.store, key, manifest.delta_version)
     if table is None:

@@ -84,3 +84,59 @@ def test_a_record_whose_trajectory_is_not_in_the_lake_is_named(
         folder_lake, "demo", make_rows("records", PROBLEMS), "run", "f", {}, {}
     ).manifest
     assert verify_release(folder_lake, manifest) == ["3 records have no trajectory: p1, p2, p3"]
+
+
+COUNTS = {"problems": 5, "records": 3, "wrong": 1, "quarantined": 1, "rows": 3}
+
+
+def counted(lake: Lake, make_rows: Rows, **counts: int) -> Manifest:
+    """As `released`; beside the three a wrong problem, and a line that could not be read."""
+    lake.tables.append_once("problems", make_rows("problems", [*PROBLEMS, "p4"]), "plan")
+    lake.tables.append_once("quarantine", make_rows("quarantine", [""], stage="read"), "intake")
+    released(lake, make_rows)
+    manifest = publish(
+        lake, "counted", make_rows("records", PROBLEMS), "run", "f", {}, {**COUNTS, **counts}
+    ).manifest
+    # What comes later is not the release's.
+    lake.tables.append_once("quarantine", make_rows("quarantine", ["p4"], stage="decode"), "late")
+    return manifest
+
+
+def test_what_its_run_counted_is_held_against_the_tables(lake: Lake, make_rows: Rows) -> None:
+    assert verify_release(lake, counted(lake, make_rows)) == []
+
+
+@pytest.mark.parametrize("name", ["problems", "records", "wrong", "quarantined", "rows"])
+def test_a_count_that_the_tables_do_not_have_is_named(
+    folder_lake: Lake, make_rows: Rows, name: str
+) -> None:
+    faults = verify_release(folder_lake, counted(folder_lake, make_rows, **{name: 9}))
+    there = COUNTS[name]
+    assert f"its run counted 9 {name}, and {there} are in the lake" in faults
+    assert any(fault.startswith("of ") for fault in faults) == (name != "rows")
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("datasets/counted/_delta_log/00000000000000000001.json", "its tables cannot be read"),
+        ("tables/verdicts/_delta_log/00000000000000000001.json", "its tables cannot be read"),
+        ("tables/trajectories/part-", "its tables cannot be read"),
+    ],
+)
+def test_a_table_of_which_something_is_lost_is_a_fault_and_no_traceback(
+    lake: Lake, make_rows: Rows, lost: str, said: str
+) -> None:
+    manifest = counted(lake, make_rows)
+    lake.store.delete(lake.store.list(lost)[:1])
+    (fault,) = verify_release(lake, manifest)
+    assert said in fault and "`cord verify --lake`" in fault and "\n" not in fault
+
+
+def test_a_garbled_file_of_a_table_is_a_fault_and_no_traceback(
+    folder_lake: Lake, make_rows: Rows
+) -> None:
+    manifest = counted(folder_lake, make_rows)
+    folder_lake.store.write(folder_lake.store.list("tables/trajectories/part-")[0], b"garbled")
+    (fault,) = verify_release(folder_lake, manifest)
+    assert "its tables cannot be read" in fault
