@@ -29,16 +29,19 @@ SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 class Section(BaseModel):
-    """Base of every section: immutable, nothing unknown, nothing coerced, no number that the lake
-    or a server could not take."""
+    """Base of every section: immutable, nothing unknown, nothing coerced, nothing that the lake or
+    a server could not take."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @field_validator("*")
     @classmethod
-    def _of_64_bits(cls, value: object) -> object:
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise ValueError("is too large a number: it must fit into 64 bits")
+    def _can_be_kept(cls, value: object) -> object:
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, int) and not -(2**63) <= one < 2**63:
+                raise ValueError("is too large a number: it must fit into 64 bits")
+            if isinstance(one, str) and any("\ud800" <= letter <= "\udfff" for letter in one):
+                raise ValueError("holds half a surrogate pair, which is no Unicode")
         return value
 
 

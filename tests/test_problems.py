@@ -1,6 +1,7 @@
 import gzip
 import json
 import math
+import os
 import random
 from pathlib import Path
 
@@ -53,6 +54,12 @@ def read(path: Path, **settings: object) -> ProblemSet:
         (row("b", question="\ud800"), "half a surrogate pair"),
         (row("a"), "duplicate id 'a': it stands already at p.jsonl:1"),
         (row(["b"]), "the id ('id') is a list"),
+        (
+            b'{"id": "b", "question": "q", "answer": 1, "answer": 2}',
+            "the key 'answer' stands twice",
+        ),
+        (b'{"id": "b", "question": "q", "answer": 1e-999}', "beyond 1e\u00b1400"),
+        (b'{"id": "b", "question": "q", "answer": 1e99999999999999999999}', "out of range"),
     ],
 )
 def test_a_bad_row_is_quarantined_with_its_reason_and_the_rest_goes_on(
@@ -87,6 +94,43 @@ def test_ids_and_answers_become_text(tmp_path: Path) -> None:
         ("007", ("0.5", "1/2")),
         ("8", ("0.0000001",)),
     ]
+
+
+def test_a_number_keeps_all_the_digits_that_were_written(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", b'{"question": "pi?", "answer": 3.14159265358979323846}')
+    assert read(path).problems[0].answer == "3.14159265358979323846"
+
+
+def test_a_parquet_file_of_no_rows_does_not_stop_those_beside_it(tmp_path: Path) -> None:
+    rows = pa.Table.from_pylist([row("a"), row("b")])
+    (tmp_path / "set").mkdir()
+    pq.write_table(rows[:0], tmp_path / "set/0.parquet")
+    pq.write_table(rows, tmp_path / "set/1.parquet")
+    found = read(tmp_path / "set")
+    assert [problem.source for problem in found.problems] == ["set/1.parquet:1", "set/1.parquet:2"]
+
+
+def test_a_value_that_python_cannot_hold_costs_its_own_row(tmp_path: Path) -> None:
+    zoned = pa.array([0], pa.timestamp("s", tz="Nowhere/Land"))
+    pq.write_table(pa.table({"question": ["1?"], "answer": zoned}), tmp_path / "p.parquet")
+    (bad,) = read(tmp_path / "p.parquet").quarantined
+    assert "column 'answer' holds a value that cannot be read" in bad.reason
+
+
+def test_a_name_that_is_no_text_can_be_printed(tmp_path: Path) -> None:
+    path = write(tmp_path / "set/p.jsonl", {"\ud800" * 99: 1, "answer": 1})
+    with pytest.raises(ProblemsError) as caught:
+        read(path)
+    assert len(str(caught.value).encode()) < 500
+    path.write_bytes(json.dumps(row()).encode())
+    path.rename(path.with_name(os.fsdecode(b"\xff.jsonl")))
+    assert read(path.parent).problems[0].source.encode() == rb"set/\xff.jsonl:1"
+
+
+def test_a_link_to_itself_is_said_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").symlink_to("p.jsonl")
+    with pytest.raises(ProblemsError, match=r"p\.jsonl"):
+        read(tmp_path / "p.jsonl")
 
 
 def test_without_ids_a_question_names_itself_and_its_repetition_is_a_duplicate(

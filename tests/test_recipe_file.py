@@ -71,6 +71,47 @@ def test_a_password_is_not_repeated_in_the_message() -> None:
     assert "secret" not in said(GOOD.replace("http://gpu-3", "http://me:secret@gpu-3"))
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("http://gpu-3:8000/v1", '"https://sk-0dd@h/v1"'),
+        ("http://gpu-3:8000/v1", '"https://h/v1?key=sk-0dd"'),
+        ("http://gpu-3:8000/v1", '["http://me:sk-0dd@h"]'),
+        ("url: http://gpu-3:8000/v1", "api_key_env: sk-0dd"),
+        ("url: http://gpu-3:8000/v1", "api_key: sk-0dd"),
+        ("url: http://gpu-3:8000/v1", 'serve: {arguments: "--api-key sk-0dd"}'),
+    ],
+)
+def test_a_key_is_refused_and_not_repeated(old: str, new: str) -> None:
+    assert "sk-0dd" not in said(GOOD.replace(old, new))
+
+
+@pytest.mark.parametrize("form", ["[%s]", "{<<: [%s]}"])
+def test_aliases_of_aliases_cost_no_memory_and_no_time(form: str) -> None:
+    lines = ["a0: &a0 {k: v}"]
+    lines += [f"a{n}: &a{n} " + form % ", ".join([f"*a{n - 1}"] * 10) for n in range(1, 40)]
+    assert "more than 10,000 values" in said("\n".join([*lines, "teachers: *a39"]))
+
+
+@pytest.mark.parametrize("value", ["010", "1:30", "2026-11-24", "!!int x", "!!float ''", "9" * 30])
+def test_a_number_is_what_people_read_as_one(value: str) -> None:
+    assert "limo.yaml:" in said(GOOD.replace("seed: 7", f"seed: {value}"))
+    assert parse_recipe(GOOD.replace("name: limo", "name: 2026-11-24")).name == "2026-11-24"
+
+
+@pytest.mark.parametrize("old", ["temperature: 0.6", "seed: 7"])
+@pytest.mark.parametrize("value", [".nan", ".inf", "1e999"])
+def test_a_number_is_finite(old: str, value: str) -> None:
+    said(GOOD.replace(old, f"{old.split(':')[0]}: {value}"))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://h:99999/v1", "http://h:x/v1", '"http://[::1"', '"http://h\\e"']
+)
+def test_a_url_that_cannot_be_one_is_refused(url: str) -> None:
+    assert "write it as http://host:port/v1" in said(GOOD.replace("http://gpu-3:8000/v1", url))
+
+
 def test_the_command_line_overrides_the_file() -> None:
     assert parse_recipe(GOOD, overrides={"run.seed": 8}).run.seed == 8
     assert parse_recipe(GOOD.replace("seed: 7, ", ""), overrides={"run.seed": 8}).run.seed == 8

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +72,13 @@ def test_a_model_on_channels_is_told_of_channels_and_one_with_tags_of_tags():
     assert "close it by going on to the final channel and end" in CHANNELS.worded(INSTRUCTIONS)
     assert CHANNELS.worded(CHANNELS.worded(INSTRUCTIONS)) == CHANNELS.worded(INSTRUCTIONS)
     assert TAGS.worded(INSTRUCTIONS) == INSTRUCTIONS
+
+
+def test_a_model_that_says_the_same_control_token_for_ever_is_read_in_linear_time() -> None:
+    form = form_of("<|start|>assistant")
+    begun = time.process_time()
+    for unit in ("<|end|>", "<|end|><|start|>x", "<|end|><|start|>assistant<|channel|>x"):
+        text = "a" + unit * 20_000
+        assert form.whole(text) == "a"
+        assert form.whole(text + "<b") == text + "<b"
+    assert time.process_time() - begun < 5  # quadratic would take minutes

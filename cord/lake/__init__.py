@@ -90,8 +90,10 @@ def _make(store: Store) -> bytes:
 def _check(store: Store, marker: bytes) -> None:
     try:
         found = json.loads(marker)
-        layout = found["format"]
-    except (ValueError, KeyError, TypeError) as error:
+        layout, maker = found["format"], str(found.get("made_by", "unknown"))[:60]
+        if not isinstance(layout, int):
+            raise TypeError("its format is no number")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LakeError(
             f"{store.uri(_MARKER)} is not a lake's marker ({error}); restore it, or choose another "
             "place with --lake"
@@ -99,7 +101,7 @@ def _check(store: Store, marker: bytes) -> None:
     if layout != FORMAT:
         raise LakeError(
             f"the lake {store.root} has format {layout}, and this cord reads format {FORMAT}; use "
-            f"the cord that made it ({found.get('made_by', 'unknown')}), or choose another place "
+            f"the cord that made it ({maker}), or choose another place "
             "with --lake"
         )
 

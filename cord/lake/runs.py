@@ -172,7 +172,7 @@ def load_recipe_of(lake: Lake, run_id: str) -> tuple[Recipe, str]:
     try:
         kept = json.loads(content)
         return Recipe.model_validate_json(json.dumps(kept["recipe"])), str(kept["folder"])
-    except (ValueError, KeyError, TypeError):  # pydantic's is a ValueError
+    except (ValueError, KeyError, TypeError, RecursionError):  # pydantic's is a ValueError
         raise LakeError(
             f"runs/{run_id}/recipe.json in the lake is damaged, or of another version of cord; "
             "run the recipe's file again: what is decoded is kept"

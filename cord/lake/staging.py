@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from cord.errors import LakeError
 from cord.lake.progress import decode_app
@@ -36,6 +37,9 @@ class DecodedShard:
     quarantine: list[Row]
 
 
+_ROWS = TypeAdapter(DecodedShard)
+
+
 def staged_key(run_id: str, shard: int) -> str:
     """Where the file is."""
     return f"runs/{run_id}/shards/{shard:05d}.json"
@@ -48,10 +52,11 @@ def load_staged(lake: Lake, run_id: str, shard: int) -> DecodedShard | None:
     if content is None:
         return None
     try:
-        return DecodedShard(**json.loads(content))
-    except (ValueError, TypeError) as error:
+        return _ROWS.validate_json(content)
+    except ValidationError as error:
         raise LakeError(
-            f"{key} in the lake is damaged ({error}); remove it and resume the run: "
+            f"{key} in the lake is damaged ({error.errors()[0]['msg'][:200]}); remove it and "
+            "resume the run: "
             "this shard alone is decoded again"
         ) from None
 

@@ -67,6 +67,8 @@ class Journal:
     damage: str
     left: tuple[Written, ...] = ()
     """What can still be read of the hurt one, where that is sure."""
+    starts_over: str = ""
+    """Key of a problem of which an entry is damaged for sure."""
 
 
 def key_of(number: int) -> str:
@@ -127,16 +129,20 @@ def journals(draw: st.DrawFn) -> Journal:
 @st.composite
 def _damaged(draw: st.DrawFn, segments: tuple[Segment, ...], hurt: int, damage: str) -> Journal:
     segment = segments[hurt]
-    raw, left = segment.bytes, segment.entries
+    raw, left, starts_over = segment.bytes, segment.entries, ""
     match damage:
         case "cut":
             raw = raw[: draw(st.integers(0, len(raw)))]
             left = left[: max(0, raw.count(b"\n") - 1)]
         case "flip":
             place = draw(st.integers(0, len(raw) - 1))
-            raw = (
-                raw[:place] + bytes([raw[place] ^ 1 << draw(st.integers(0, 7))]) + raw[place + 1 :]
-            )
+            number = raw.count(b"\n", 0, place)
+            turned = bytes([raw[place] ^ 1 << draw(st.integers(0, 7))])
+            told = number and b"\n" not in (raw[place : place + 1], turned)
+            raw = raw[:place] + turned + raw[place + 1 :]
+            if told and segment.header == PRESENT:
+                hit = segment.entries[number - 1].entry.key
+                starts_over = hit if hit.encode() in raw.split(b"\n")[number] else ""
         case "lines":
             head, *lines = raw.splitlines(keepends=True)
             if lines:
@@ -147,7 +153,9 @@ def _damaged(draw: st.DrawFn, segments: tuple[Segment, ...], hurt: int, damage: 
         case "bytes":
             raw = draw(st.binary(max_size=80))
     changed = replace(segment, content=raw)
-    return Journal((*segments[:hurt], changed, *segments[hurt + 1 :]), hurt, damage, left)
+    return Journal(
+        (*segments[:hurt], changed, *segments[hurt + 1 :]), hurt, damage, left, starts_over
+    )
 
 
 def what_is_read_was_written(journal: Journal) -> None:
@@ -171,6 +179,9 @@ def what_is_read_was_written(journal: Journal) -> None:
     check_kept(found, usable, unsure)
     for fault in reading.faults:
         assert fault.isprintable()
+    if journal.starts_over:
+        assert reading.faults
+        assert journal.starts_over not in reading.chains
     # The same again, whoever asks: `cord status` reads without a header of its own.
     assert read_segments(named, PRESENT) == reading
     read_segments(named, None)

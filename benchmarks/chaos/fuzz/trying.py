@@ -38,7 +38,6 @@ class Property:
 class Tried:
     """What came of trying a property."""
 
-    property: Property
     cases: int = 0
     """Inputs that it was really tried on; those of shrinking a failure are not counted."""
     seconds: float = 0.0
@@ -50,7 +49,7 @@ class Tried:
 
 def try_out(property: Property, cases: int, derandomize: bool = False) -> Tried:
     """Try a property on `cases` inputs; a failure is shrunk and handed back, not raised."""
-    tried = Tried(property)
+    tried = Tried()
 
     def counted(value: Any) -> None:
         tried.cases += not tried.failure
