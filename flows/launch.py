@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from cord.ensemble import open_ensemble
-from cord.errors import UsageError
+from cord.errors import CordError, UsageError
 from cord.intake import Intake, take_in
 from cord.lake import Lake, open_lake
 from cord.lake.holding import Hold, refuse_if_held
@@ -33,7 +35,7 @@ from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
 from flows.at_work import at_work, begun, hold_run
 from flows.servers import any_managed, showing_starts
-from tasks.board import BOARD
+from tasks.board import BOARD, DASHBOARD_LOG
 
 LISTEN_EVERY_S = 0.2
 """How soon a signal is heard at the latest."""
@@ -146,9 +148,25 @@ def _run_flow(launch: Launch) -> dict[str, Any]:
     start_servers(launch)
     BOARD.enter("starting Prefect")
     with prefect_server():
-        result = refresh(launch.lake_uri, launch.run_id, return_state=True).result()
+        try:
+            result = refresh(launch.lake_uri, launch.run_id, return_state=True).result()
+        except httpx.TransportError as error:
+            result = _without_prefect(launch, error)
     assert isinstance(result, dict)
     return result
+
+
+def _without_prefect(launch: Launch, error: httpx.TransportError) -> dict[str, Any]:
+    """What the run came to, when its Prefect server has gone. The lake is what counts."""
+    from tasks.report import stored_summary
+
+    if require_run(launch.lake, launch.run_id).state == "completed":
+        DASHBOARD_LOG.warning("the Prefect server has gone and does not know that this run is done")
+        return stored_summary(launch.lake, launch.run_id)
+    raise CordError(
+        f"the Prefect server does not answer ({type(error).__name__}: {error}); start it again, or "
+        "unset PREFECT_API_URL: cord then starts one of its own"
+    ) from None
 
 
 def start_servers(launch: Launch) -> None:

@@ -34,6 +34,7 @@ from cord.errors import CordError
 GRACE_S = 5.0
 STARTS = 4
 """A server that dies more often than it can be of use is let go; the run is the lake's then."""
+_used: list[str] = []
 _EPHEMERAL = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
@@ -46,11 +47,25 @@ def prefect_server() -> Iterator[None]:
     """While the block runs there is a Prefect server: the user's own, or this process's.
 
     Raises `CordError` when none can be started."""
-    if PREFECT_API_URL.value():
+    if url := PREFECT_API_URL.value():
+        _used.append(url)
         yield
         return
+    _used.append(_own_server().url)
     with temporary_settings({PREFECT_API_URL: _own_server().url}):
         yield
+
+
+def leave_if_gone(code: int) -> None:
+    """End this process at once with `code` where the server it used is gone. Prefect would try for
+    minutes to send what it still has to say."""
+    for url in _used:
+        try:
+            httpx.get(f"{url}/health", timeout=GRACE_S)
+        except httpx.HTTPError:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(code)
 
 
 def is_own_server() -> bool:

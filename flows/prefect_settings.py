@@ -16,7 +16,12 @@ DEFAULTS = {
     "GX_ANALYTICS_ENABLED": "false",
     # The terminal belongs to the progress bar; cord says itself what failed, without tracebacks.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_LEVEL": "INFO",
+    # A server that is started again is away for a minute or so; six tries last two.
+    "PREFECT_CLIENT_MAX_RETRIES": "6",
+    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",  # no task asks the server anything
+    "PREFECT_RUNNER_POLL_FREQUENCY": "5",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",

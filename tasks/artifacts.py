@@ -30,8 +30,8 @@ from tasks.board import DASHBOARD_LOG
 T = TypeVar("T")
 
 PATIENCE_S = 10.0
-AWAY_S = 30.0
-"""So long nothing is shown after the server did not answer: a run does not wait at every stage."""
+REST = 3.0
+"""So many times as long as the server let it wait in vain, a run does not ask it again."""
 
 _away_until = 0.0
 _is_told = False
@@ -101,7 +101,8 @@ def _update(id: UUID, percent: float) -> bool:
 def _show(what: Callable[[], T]) -> T | None:
     """Do it, or None where the server is away; said once in this process."""
     global _away_until, _is_told
-    if time.monotonic() < _away_until:
+    begun = time.monotonic()
+    if begun < _away_until:
         return None
     try:
         with temporary_settings(
@@ -110,7 +111,8 @@ def _show(what: Callable[[], T]) -> T | None:
             return what()
     except Exception as error:  # whatever it is: a run is worth more than its picture
         with _lock:
-            _away_until = time.monotonic() + AWAY_S
+            now = time.monotonic()
+            _away_until = now + REST * (now - begun)
             is_first, _is_told = not _is_told, True
         if is_first:
             DASHBOARD_LOG.warning(

@@ -34,6 +34,10 @@ def main() -> None:
             "this is a fault in cord; CORD_DEBUG=1 shows where",
             1,
         )
+    if "flows.prefect_server" in sys.modules:
+        from flows.prefect_server import leave_if_gone
+
+        leave_if_gone(code)
     sys.exit(code)
 
 
