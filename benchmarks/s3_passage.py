@@ -41,6 +41,11 @@ class Passage:
         """`/bucket/key?query`, as people write it."""
         return unquote(self.request.target.decode())
 
+    @property
+    def conditional(self) -> bool:
+        """It is to be done only if something holds."""
+        return any(name == b"if-none-match" for name, _ in self.request.headers)
+
     async def body(self) -> bytes:
         """All that the client sends."""
         if self.content is None:
