@@ -55,6 +55,8 @@ class Asked:
     tells: bool
     """That it is answered says something of its problem: the model itself was at work."""
     order: int
+    ready: bool = False
+    """It would be sent, and waits for its turn (and not for its next try)."""
     under_way: bool = False
     """It was sent, and is neither answered nor broken off."""
     there: bool = False
@@ -100,9 +102,10 @@ class Suspects:
     def begin(self, asked: Asked) -> bool:
         """Whether it may be sent now; if so, it counts as sent."""
         with self._lock:
+            asked.ready = True
             if self._deaths and not self._has_its_turn(asked):
                 return False
-            asked.under_way = asked.there = True
+            asked.ready, asked.under_way, asked.there = False, True, True
             return True
 
     def broken_off(self, asked: Asked, unread: bool) -> None:
@@ -152,10 +155,10 @@ class Suspects:
         self._on_found()
 
     def _has_its_turn(self, asked: Asked) -> bool:
-        waiting = [one for one in self._requests if self._suspected(one.problem)]
+        waiting = [one for one in self._requests if one.ready and self._suspected(one.problem)]
         if not waiting:
             return True
-        # Who was there alone is tried again at once: soon it is known.
+        # Who was there alone is tried again soon: then it is known.
         turn = min(waiting, key=lambda one: (-self._alone[one.problem], one.order))
         return asked is turn and not any(one.under_way for one in self._requests)
 
