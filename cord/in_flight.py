@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakValueDictionary
 
 from cord.engines.seats import Seats
 
@@ -54,7 +55,8 @@ class InFlight(Seats):
             self._total += 1
 
 
-_runs: dict[str, InFlight] = {}
+# A process may carry out thousands of runs: places that no shard holds any more are forgotten.
+_runs: WeakValueDictionary[str, InFlight] = WeakValueDictionary()
 _lock = threading.Lock()
 
 

@@ -166,6 +166,7 @@ def noting_usage(lake: Lake, run_id: str, servers: Sequence[MeteredServer]) -> I
 
     For several threads at once; the last one to leave writes the final figures."""
     with _lock:
+        _forget_ended(besides=(lake.uri, run_id))
         process = _processes.setdefault((lake.uri, run_id), _Process(lake, run_id, servers))
         if not process.at_work:
             process.begin()
@@ -177,6 +178,13 @@ def noting_usage(lake: Lake, run_id: str, servers: Sequence[MeteredServer]) -> I
             process.at_work -= 1
             if not process.at_work:
                 process.end()
+
+
+def _forget_ended(besides: tuple[str, str]) -> None:
+    """A process may carry out thousands of runs, one after another."""
+    for run in [run for run, process in _processes.items() if not process.at_work]:
+        if run != besides:
+            del _processes[run]
 
 
 def usage_folder(run_id: str) -> str:
