@@ -18,6 +18,7 @@ from cord.engines.managed.serving import Serving, serving_of
 from cord.engines.metering import AskedBy, MeteredEngine
 from cord.engines.seats import SeatedEngine, Seats, shared_seats
 from cord.engines.vllm.availability import Patience
+from cord.engines.wrapped import WrappedEngine
 from cord.errors import EngineError
 from cord.plan import META_PROVER
 from cord.recipe import Model, Recipe, find_beside
@@ -144,7 +145,7 @@ def _managed(engine: Engine) -> ManagedVllmEngine | None:
 
 
 def _innermost(engine: Engine) -> Engine:
-    while isinstance(engine, AskedBy | SeatedEngine | MeteredEngine):
+    while isinstance(engine, WrappedEngine):
         engine = engine.engine
     return engine
 

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from cord.engines import AnswerRequest, Engine, EngineInfo, Proposal, ProposalRequest
+from cord.engines import AnswerRequest, Engine, Proposal, ProposalRequest
+from cord.engines.wrapped import WrappedEngine
 
 _asker: ContextVar[str] = ContextVar("asker", default="")
 
@@ -94,37 +95,25 @@ ENGINES = Meters()
 """This process's meters of the models themselves."""
 
 
-class MeteredEngine:
+class MeteredEngine(WrappedEngine):
     """An `Engine` that keeps the time of its proposals and scorings."""
 
     def __init__(self, engine: Engine, name: str) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self._meter = ENGINES.of(name)
 
     def __repr__(self) -> str:
         return f"MeteredEngine({self.engine!r})"
 
-    async def describe(self) -> EngineInfo:
-        """As the engine itself."""
-        return await self.engine.describe()
-
     async def propose(self, request: ProposalRequest) -> Proposal:
         """As the engine itself."""
         with self._at_work():
-            return await self.engine.propose(request)
+            return await super().propose(request)
 
     async def answer_logprobs(self, request: AnswerRequest) -> Sequence[tuple[float, ...]]:
         """As the engine itself."""
         with self._at_work():
-            return await self.engine.answer_logprobs(request)
-
-    async def prompt_tokens(self, question: str) -> int:
-        """As the engine itself."""
-        return await self.engine.prompt_tokens(question)
-
-    async def close(self) -> None:
-        """As the engine itself."""
-        await self.engine.close()
+            return await super().answer_logprobs(request)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -139,37 +128,25 @@ class MeteredEngine:
                 meter.end()
 
 
-class AskedBy:
+class AskedBy(WrappedEngine):
     """An `Engine` whose requests are entered under a name: a teacher's, or the meta-prover's."""
 
     def __init__(self, engine: Engine, name: str) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self._name = name
 
     def __repr__(self) -> str:
         return f"AskedBy({self.engine!r}, {self._name!r})"
 
-    async def describe(self) -> EngineInfo:
-        """As the engine itself."""
-        return await self.engine.describe()
-
     async def propose(self, request: ProposalRequest) -> Proposal:
         """As the engine itself."""
         with self._asking():
-            return await self.engine.propose(request)
+            return await super().propose(request)
 
     async def answer_logprobs(self, request: AnswerRequest) -> Sequence[tuple[float, ...]]:
         """As the engine itself."""
         with self._asking():
-            return await self.engine.answer_logprobs(request)
-
-    async def prompt_tokens(self, question: str) -> int:
-        """As the engine itself."""
-        return await self.engine.prompt_tokens(question)
-
-    async def close(self) -> None:
-        """As the engine itself."""
-        await self.engine.close()
+            return await super().answer_logprobs(request)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

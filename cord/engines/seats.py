@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
 
-from cord.engines import AnswerRequest, Engine, EngineInfo, Proposal, ProposalRequest
+from cord.engines import AnswerRequest, Engine, Proposal, ProposalRequest
+from cord.engines.wrapped import WrappedEngine
 
 
 class _Waiter:
@@ -119,25 +120,21 @@ class Seats:
                 left = 1
 
 
-class SeatedEngine:
+class SeatedEngine(WrappedEngine):
     """An `Engine` whose proposals and scorings each take a seat while they are at work."""
 
     def __init__(self, engine: Engine, seats: Seats) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self.seats = seats
 
     def __repr__(self) -> str:
         return f"SeatedEngine({self.engine!r}, {self.seats.number} seats)"
 
-    async def describe(self) -> EngineInfo:
-        """As the engine itself."""
-        return await self.engine.describe()
-
     async def propose(self, request: ProposalRequest) -> Proposal:
         """As the engine itself, once there is a seat."""
         await self.seats.take(request.urgency)
         try:
-            return await self.engine.propose(request)
+            return await super().propose(request)
         finally:
             self.seats.leave()
 
@@ -145,17 +142,9 @@ class SeatedEngine:
         """As the engine itself, once there is a seat."""
         await self.seats.take(request.urgency)
         try:
-            return await self.engine.answer_logprobs(request)
+            return await super().answer_logprobs(request)
         finally:
             self.seats.leave()
-
-    async def prompt_tokens(self, question: str) -> int:
-        """As the engine itself."""
-        return await self.engine.prompt_tokens(question)
-
-    async def close(self) -> None:
-        """As the engine itself."""
-        await self.engine.close()
 
 
 _shared: dict[str, Seats] = {}

@@ -29,6 +29,9 @@ from cord.verification import math
 DOMAINS = ("math",)
 START_LIMIT_S = 120.0
 """For importing sympy on a machine that is busy with models."""
+TRIES = 2
+"""Processes that may die over one answer before it is held against it: one may have been killed by
+somebody else."""
 
 
 class Verifier:
@@ -80,22 +83,24 @@ class Verifier:
     def _judge(self, answer: str, reference: str) -> Verdict:
         request = {"answer": answer, "reference": reference, "time_limit_s": self.time_limit_s}
         with self._seats:
-            process = self._take()
-            try:
-                reply = process.ask(request, self.time_limit_s)
-            except TimeoutError:
-                process.kill()
-                reason = f"{math.shown(answer)} was not judged within {self.time_limit_s:g} s"
-                return Verdict("undecided", "math-verify", reason)
-            except (EOFError, OSError, ValueError):
-                status = process.kill()
-                reason = f"the judge broke off at {math.shown(answer)} (exit status {status})"
-                return Verdict("undecided", "math-verify", reason)
-            except BaseException:  # Ctrl-C while it computes: the next reply would be this one's
-                process.kill()
-                raise
-            self._give_back(process)
-            return Verdict(reply["outcome"], reply["method"], reply["reason"])
+            for _ in range(TRIES):
+                process = self._take()
+                try:
+                    reply = process.ask(request, self.time_limit_s)
+                except TimeoutError:
+                    process.kill()
+                    reason = f"{math.shown(answer)} was not judged within {self.time_limit_s:g} s"
+                    return Verdict("undecided", "math-verify", reason)
+                except (EOFError, OSError, ValueError):
+                    status = process.kill()
+                except BaseException:  # Ctrl-C as it computes: the next reply would be this one's
+                    process.kill()
+                    raise
+                else:
+                    self._give_back(process)
+                    return Verdict(reply["outcome"], reply["method"], reply["reason"])
+            reason = f"the judge broke off at {math.shown(answer)} (exit status {status})"
+            return Verdict("undecided", "math-verify", reason)
 
     def _take(self) -> _Process:
         with self._lock:

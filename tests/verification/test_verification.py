@@ -120,6 +120,19 @@ def test_a_process_that_dies_is_replaced() -> None:
         assert verifier.verify("math", "0.5", "1/2").outcome == "correct"
 
 
+def test_a_process_that_is_killed_over_an_answer_costs_that_answer_nothing() -> None:
+    with Verifier(workers=1) as verifier, ThreadPoolExecutor(1) as pool:
+        verifier.verify("math", "0.5", "1/2")
+        (process,) = verifier._idle
+        os.kill(process._popen.pid, signal.SIGSTOP)  # it takes the question and says nothing
+        verdict = pool.submit(verifier.verify, "math", "0.25", "1/4")
+        while verifier._idle:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        os.kill(process._popen.pid, signal.SIGKILL)
+        assert verdict.result().outcome == "correct"
+
+
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux only")
 def test_a_process_may_use_only_so_much_memory() -> None:
     with Verifier(workers=1, memory_limit_mb=700) as verifier:
