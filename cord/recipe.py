@@ -67,16 +67,16 @@ class ProblemSource(Section):
 
 
 def _secret_free(url: str) -> str:
-    try:
-        _ = urlsplit(url).port
-    except ValueError as error:
-        raise ValueError(f"no valid url ({error}); write it as http://host:port/v1") from None
-    if not url.isprintable() or " " in url:
-        raise ValueError("no url has such a character in it; write it as http://host:port/v1")
     if "@" in url or "?" in url:
         raise ValueError(
             "a password in a url, or a key; name an environment variable in api_key_env instead"
         )
+    try:
+        _ = urlsplit(url).port
+    except ValueError:  # its own words repeat what stands there
+        raise ValueError("no valid url; write it as http://host:port/v1") from None
+    if not url.isprintable() or " " in url:
+        raise ValueError("no url has such a character in it; write it as http://host:port/v1")
     return url.rstrip("/")
 
 
