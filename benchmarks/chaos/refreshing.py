@@ -23,6 +23,9 @@ from flows.servers import servers_end
 PROBLEMS = 8
 NEW_EVERY = 5
 """Refreshes with the same problems; then there is one more."""
+REST_EVERY, REST_S = 5, 12.0
+"""Before it is read what is held the process rests so long: deltalake's threads for files go when
+they were idle for 10 seconds."""
 
 
 def main(folder: Path, lake: str, seconds: float) -> None:
@@ -37,12 +40,15 @@ def main(folder: Path, lake: str, seconds: float) -> None:
             made = carry_out(launch)
         number += 1
         now = time.monotonic()
+        if rested := number % REST_EVERY == 0:
+            time.sleep(REST_S)
         line = {
             "refresh": number,
             "at_s": round(now - begun, 3),
             "seconds": round(now - at, 3),
             "problems": made["problems"],
             "release": made["release"],
+            "rested": rested,
             **asdict(held_by(os.getpid())),
         }
         print(json.dumps(line), flush=True)

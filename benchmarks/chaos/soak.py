@@ -20,10 +20,11 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.chaos.processes import Held, held_by, kill_group
+from benchmarks.chaos.refreshing import REST_EVERY
 from benchmarks.chaos.servers import PrefectServer, prefect_server
 from benchmarks.figures import Figure, at_most
 
-WHOLE_S, QUICK_S = 1800.0, 60.0
+WHOLE_S, QUICK_S = 1800.0, 180.0
 MEMORY_GROWS = 1.05
 """At most: mean of the last third over that of the middle third. The first is warming up."""
 DATABASE_GROWS = 1.1
@@ -41,6 +42,8 @@ class Moment:
     worker: Held
     server: Held
     database_kib: float
+    rested: bool
+    """The worker had rested before: only then do its threads and files say anything."""
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -52,7 +55,7 @@ def measure(quick: bool) -> list[Figure]:
     try:
         for moment in _soak(base, server, QUICK_S if quick else WHOLE_S):
             moments.append(moment)
-            if len(moments) % 10 == 1:
+            if moment.rested:
                 _show(moment)
     finally:
         server.kill()
@@ -86,6 +89,7 @@ def _soak(base: Path, server: PrefectServer, seconds: float) -> Iterator[Moment]
             yield Moment(
                 *(told["refresh"], told["at_s"], told["seconds"], held, held_by(server.pid)),
                 database_kib=sum(f.stat().st_size for f in server.home.glob("prefect.db*")) / 1024,
+                rested=told["rested"],
             )
         if worker.wait() != 0:
             raise RuntimeError(f"the worker failed: {(base / 'said').read_text()[-2000:]}")
@@ -108,7 +112,7 @@ def _show(moment: Moment) -> None:
 def figures_of(moments: Sequence[Moment]) -> list[Figure]:
     """By thirds of the refreshes."""
     third = len(moments) // 3
-    if third < 2:
+    if third < REST_EVERY:
         raise RuntimeError(f"only {len(moments)} refreshes: nothing can be said")
     first, middle, last = moments[:third], moments[third : 2 * third], moments[2 * third :]
     figures = []
@@ -116,6 +120,8 @@ def figures_of(moments: Sequence[Moment]) -> list[Figure]:
         before: list[Held] = [getattr(moment, name) for moment in middle]
         after: list[Held] = [getattr(moment, name) for moment in last]
         memory = fmean(h.memory_mib for h in after) / fmean(h.memory_mib for h in before)
+        before = [getattr(moment, name) for moment in middle if moment.rested]
+        after = [getattr(moment, name) for moment in last if moment.rested]
         more_files = max(h.files for h in after) - max(h.files for h in before)
         more_threads = max(h.threads for h in after) - max(h.threads for h in before)
         figures += [
