@@ -72,14 +72,14 @@ def test_what_needs_a_person_is_said(sound: Path, tmp_path: Path, name: str) -> 
     check(copied(sound, tmp_path / "lake"), name)
 
 
-@pytest.mark.parametrize("name", ["in one table", "no manifest", "torn usage", "journal left"])
+@pytest.mark.parametrize("name", ["in one table", "no manifest"])
 def test_it_is_the_same_on_s3(lake: Lake, name: str) -> None:
     carry_out(lake)
     check(lake, name)
     assert verify_release(lake, released(lake)) == []
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(names=st.lists(st.sampled_from(MENDABLE), min_size=2, max_size=5, unique=True))
 def test_any_damages_together_are_mended(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, names: list[str]

@@ -14,6 +14,8 @@ from cord.lake.releases import list_releases
 from cord.lake.runs import require_run
 
 STEPS = 28
+SECOND_SHARD = range(13, 21)
+"""How many steps are done behind writes that the first shard had in the same way."""
 
 
 def contents(lake: Lake) -> dict[str, bytes | None]:
@@ -30,7 +32,7 @@ def test_a_whole_run_leaves_a_sound_lake_and_nothing_to_mend(lake: Lake) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("steps", range(2, STEPS))
+@pytest.mark.parametrize("steps", sorted(set(range(2, STEPS)) - set(SECOND_SHARD)))
 def test_a_run_killed_behind_any_write_is_mended_and_resumed_to_the_same_release(
     folder_lake: Lake, steps: int
 ) -> None:
