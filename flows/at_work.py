@@ -6,8 +6,11 @@ deployment) is as safe as `cord run`; within one process the outermost counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from typing import TypeVar
 
 from cord.errors import ContractBroken, CordError, LakeError, RunLost
 from cord.lake import Lake
@@ -15,6 +18,10 @@ from cord.lake.holding import Hold, take_hold
 from cord.lake.runs import RunDocument, State, now, require_run, save_run
 from cord.scheduler import Stopped
 from tasks.board import BOARD
+
+T = TypeVar("T")
+LISTEN_EVERY_S = 0.2
+"""How soon a signal is heard at the latest."""
 
 
 def hold_run(lake: Lake, run_id: str) -> Hold:
@@ -45,6 +52,27 @@ def at_work(lake: Lake, run_id: str) -> Iterator[None]:
         raise
     finally:
         hold.close()
+
+
+def in_its_own_thread(work: Callable[[], T]) -> T:
+    """Do it in a thread, out of reach of signals and of event loops.
+
+    In the main thread Prefect turns SIGTERM into an exception at whatever line is running, where a
+    callback may swallow it or a task be tried again for it; here that only asks to stop, and is
+    raised when the run has stopped. And `prefect flow-run retry` calls a flow within its own event
+    loop, where no other one may run."""
+    with ThreadPoolExecutor(1, thread_name_prefix="flow") as thread:
+        running = thread.submit(copy_context().run, work)
+        try:
+            # Python's handlers run in the main thread, and a signal that the kernel gives to
+            # another one does not wake it (seen: one Ctrl-C in twelve was heard only at the end).
+            while not running.done():
+                wait([running], timeout=LISTEN_EVERY_S)
+        except BaseException:
+            BOARD.stop.set()
+            wait([running])
+            raise
+        return running.result()
 
 
 def begun(document: RunDocument) -> RunDocument:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +32,9 @@ from cord.lake.runs import (
 )
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
-from flows.at_work import at_work, begun, hold_run
+from flows.at_work import at_work, begun, hold_run, in_its_own_thread
 from flows.servers import any_managed, showing_starts
 from tasks.board import BOARD, DASHBOARD_LOG
-
-LISTEN_EVERY_S = 0.2
-"""How soon a signal is heard at the latest."""
 
 
 @dataclass(frozen=True)
@@ -122,23 +118,10 @@ def _new(run_id: str, recipe: Recipe, intake: Intake) -> RunDocument:
 
 def carry_out(launch: Launch) -> dict[str, Any]:
     """Run the flow and return the run's summary; the run is held no longer then. Raises what the
-    flow raises, and `RunLost` when another process has taken the run over meanwhile.
-
-    The flow has a thread of its own. In the main thread Prefect turns SIGTERM into an exception at
-    whatever line is running, where a callback may swallow it or a task be tried again for it; here
-    the signal stays with `stopping_gently`, as Ctrl-C does."""
+    flow raises, and `RunLost` when another process has taken the run over meanwhile."""
     assert launch.hold is not None
-    with (
-        closing(launch.hold),
-        at_work(launch.lake, launch.run_id),
-        ThreadPoolExecutor(1, thread_name_prefix="flow") as thread,
-    ):
-        running = thread.submit(_run_flow, launch)
-        # Python's handlers run in this thread, and a signal that the kernel gives to another one
-        # does not wake it (seen: one Ctrl-C in twelve was heard only when the run was over).
-        while not running.done():
-            wait([running], timeout=LISTEN_EVERY_S)
-        return running.result()
+    with closing(launch.hold), at_work(launch.lake, launch.run_id):
+        return in_its_own_thread(lambda: _run_flow(launch))
 
 
 def _run_flow(launch: Launch) -> dict[str, Any]:

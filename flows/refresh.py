@@ -19,7 +19,7 @@ from cord.lake import open_lake
 from cord.lake.runs import load_recipe_of, require_run
 from cord.recipe import Recipe
 from cord.scheduler import Stopped
-from flows.at_work import at_work
+from flows.at_work import at_work, in_its_own_thread
 from flows.heartbeats import beating
 from tasks import artifacts
 from tasks.board import BOARD
@@ -30,6 +30,9 @@ from tasks.publish import publish_release
 from tasks.report import report_run, stored_summary
 from tasks.shard import shard_problems
 from tasks.verify import verify_shard
+
+LOOK_EVERY_S = 0.5
+"""How soon a decoded shard is verified at the latest."""
 
 
 @flow(
@@ -45,7 +48,7 @@ def refresh(lake: str, run_id: str) -> dict[str, Any]:
     Raises `ContractBroken` when the contract did not hold (the summary is written all the same),
     `CordError` when shards failed, `RunHeld` when another process carries the run out."""
     with beating():
-        return carry_through(lake, run_id)
+        return in_its_own_thread(lambda: carry_through(lake, run_id))
 
 
 def carry_through(lake: str, run_id: str) -> dict[str, Any]:
@@ -87,22 +90,34 @@ def decode_and_verify(
     BOARD.enter("decoding")
     decode: Task[..., Any] = decode_shard.with_options(retries=retries)
     verify: Task[..., Any] = verify_shard.with_options(retries=retries)
-    of_run: dict[str, Any] = {"lake_uri": unmapped(lake), "run_id": unmapped(run_id)}
-    decoded = runner.map(decode, {**of_run, "shard": plan["shards"]})
-    verified = runner.map(verify, {**of_run, "decoded": decoded})
-    waiting: set[PrefectFuture[Any]] = set(verified)
+    every = {"lake_uri": unmapped(lake), "run_id": unmapped(run_id), "shard": plan["shards"]}
+    decoded = dict(zip(runner.map(decode, every), plan["shards"], strict=True))
+    verified: dict[PrefectFuture[Any], int] = {}
+    waiting: set[PrefectFuture[Any]] = set(decoded)
     try:
         while waiting:
-            waiting = set(wait(list(waiting), timeout=2).not_done)
-            done_shards = 1 - len(waiting) / max(1, len(verified))
+            done, waiting = wait(list(waiting), timeout=LOOK_EVERY_S)
+            for future in done & decoded.keys():
+                future.wait()  # or its state is asked of Prefect's server, which may be away
+                if future.state.is_completed():
+                    # Its result, for the same reason: of a future given on, the server is asked.
+                    one = {"lake_uri": lake, "run_id": run_id, "decoded": future.result()}
+                    verifying = runner.submit(verify, one)
+                    verified[verifying] = decoded[future]
+                    waiting.add(verifying)
+            done_shards = len(verified.keys() - waiting) / max(1, len(decoded))
             progress.show(max(BOARD.share_done, done_shards))
     except BaseException:  # SIGTERM, say: Prefect would wait until every shard is decoded
         BOARD.stop.set()
         raise
-    futures = [*zip(plan["shards"] * 2, [*decoded, *verified], strict=True)]
-    _raise_failures(plan["shards"], futures)
-    artifacts.table(run_id, "decode", [f.result() for f in decoded], "What each shard decoded")
-    artifacts.table(run_id, "verify", [f.result() for f in verified], "New verdicts of each shard")
+    _raise_failures(plan["shards"], decoded | verified)
+    for stage, futures, about in (
+        ("decode", decoded, "What each shard decoded"),
+        ("verify", verified, "New verdicts of each shard"),
+    ):
+        artifacts.table(
+            run_id, stage, [f.result() for f in sorted(futures, key=futures.__getitem__)], about
+        )
 
 
 def _unless_stopped() -> None:
@@ -111,9 +126,9 @@ def _unless_stopped() -> None:
         raise Stopped("stopped on request")
 
 
-def _raise_failures(shards: list[int], futures: list[tuple[int, PrefectFuture[Any]]]) -> None:
+def _raise_failures(shards: list[int], futures: dict[PrefectFuture[Any], int]) -> None:
     failed: dict[int, BaseException] = {}
-    for shard, future in futures:
+    for future, shard in futures.items():
         future.wait()  # takes its final state from here; Prefect's API may lag behind
         if future.state.is_completed() or shard in failed:
             continue

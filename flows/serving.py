@@ -8,11 +8,9 @@ do, the lake knows.
 # No deferred annotations here: Prefect makes the dashboard's form of the flow's own.
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
-from contextvars import copy_context
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import httpx
 from prefect import flow, get_run_logger
@@ -23,14 +21,13 @@ from prefect.types.entrypoint import EntrypointType
 from pydantic import Field
 
 from cord.errors import UsageError
+from flows.at_work import in_its_own_thread
 from flows.heartbeats import beating
-from flows.launch import LISTEN_EVERY_S, Launch, prepare, prepare_resume, start_servers
+from flows.launch import Launch, prepare, prepare_resume, start_servers
 from flows.refresh import carry_through
 from flows.servers import servers_end
-from tasks.board import BOARD
 from tasks.report import stored_summary
 
-T = TypeVar("T")
 DEPLOYMENT = "cord"
 LOOK_EVERY_S = 5.0
 
@@ -64,7 +61,7 @@ def refresh_on_request(
         return _carry_out(launch)
 
     with beating(), servers_end(get_run_logger().warning):
-        return _out_of_reach_of_signals(carry_out)
+        return in_its_own_thread(carry_out)
 
 
 def serve_runs(lake: str, limit: int, say: Callable[[str], None]) -> None:
@@ -110,21 +107,6 @@ def _carry_out(launch: Launch) -> dict[str, Any]:
     with closing(launch.hold):
         start_servers(launch)
         return carry_through(launch.lake_uri, launch.run_id)
-
-
-def _out_of_reach_of_signals(carry_out: Callable[[], T]) -> T:
-    """Call it in a thread. Prefect turns SIGTERM into an exception in the main thread, at whatever
-    line; here that only asks to stop, and is raised when the run has stopped."""
-    with ThreadPoolExecutor(1, thread_name_prefix="flow") as thread:
-        running = thread.submit(copy_context().run, carry_out)
-        try:
-            while not running.done():
-                wait([running], timeout=LISTEN_EVERY_S)
-        except BaseException:
-            BOARD.stop.set()
-            wait([running])
-            raise
-        return running.result()
 
 
 def _answers(url: str) -> bool:
