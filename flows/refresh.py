@@ -8,10 +8,11 @@ Prefect retry and a run of the same command all do only what is missing.
 
 from __future__ import annotations
 
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from prefect import Task, flow, unmapped
-from prefect.futures import PrefectFuture, wait
+from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from cord.errors import ContractBroken, CordError
@@ -31,8 +32,8 @@ from tasks.report import report_run, stored_summary
 from tasks.shard import shard_problems
 from tasks.verify import verify_shard
 
-LOOK_EVERY_S = 0.5
-"""How soon a decoded shard is verified at the latest."""
+LOOK_EVERY_S = 2.0
+"""How often the progress is shown on the dashboard."""
 
 
 @flow(
@@ -93,20 +94,29 @@ def decode_and_verify(
     every = {"lake_uri": unmapped(lake), "run_id": unmapped(run_id), "shard": plan["shards"]}
     decoded = dict(zip(runner.map(decode, every), plan["shards"], strict=True))
     verified: dict[PrefectFuture[Any], int] = {}
+    # Each is heard of once; `prefect.futures.wait` would leave a callback behind at every look.
+    ended: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
     waiting: set[PrefectFuture[Any]] = set(decoded)
     try:
+        for future in decoded:
+            future.add_done_callback(ended.put)
         while waiting:
-            done, waiting = wait(list(waiting), timeout=LOOK_EVERY_S)
-            for future in done & decoded.keys():
-                future.wait()  # or its state is asked of Prefect's server, which may be away
-                if future.state.is_completed():
-                    # Its result, for the same reason: of a future given on, the server is asked.
-                    one = {"lake_uri": lake, "run_id": run_id, "decoded": future.result()}
-                    verifying = runner.submit(verify, one)
-                    verified[verifying] = decoded[future]
-                    waiting.add(verifying)
             done_shards = len(verified.keys() - waiting) / max(1, len(decoded))
             progress.show(max(BOARD.share_done, done_shards))
+            try:
+                future = ended.get(timeout=LOOK_EVERY_S)
+            except Empty:
+                continue
+            waiting.remove(future)
+            future.wait()  # or its state is asked of Prefect's server, which may be away
+            if future in decoded and future.state.is_completed():
+                # Its result, for the same reason: of a future given on, the server is asked.
+                one = {"lake_uri": lake, "run_id": run_id, "decoded": future.result()}
+                verifying = runner.submit(verify, one)
+                verified[verifying] = decoded[future]
+                waiting.add(verifying)
+                verifying.add_done_callback(ended.put)
+        progress.show(1.0)
     except BaseException:  # SIGTERM, say: Prefect would wait until every shard is decoded
         BOARD.stop.set()
         raise

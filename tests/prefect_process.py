@@ -53,7 +53,15 @@ class PrefectProcess:
         del environment["PREFECT_API_URL"]
         with (self.home / "server.log").open("a") as log:
             self._process = subprocess.Popen(
-                [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", f"{self.port}"],
+                [
+                    BIN / "prefect",
+                    "server",
+                    "start",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    f"{self.port}",
+                ],
                 env=environment,
                 stdout=log,
                 stderr=log,
