@@ -8,8 +8,10 @@ requests that were under way it was, so what the server's deaths have in common 
    restart is quick enough for (`cord.engines.vllm.availability`); failures in between are none.
 2. A problem that was there at `DEATHS` deaths running, or alone at one, is a *suspect*. While one
    waits, the server is asked one thing at a time, by the suspects first.
-3. A problem one request of which was there alone at `DEATHS_ALONE` deaths is *found*: what it asks
-   of this server fails from now on, so that it costs itself alone; all others are free again.
+3. A problem one request of which was there alone at `DEATHS_ALONE` deaths, while others' were
+   answered in between, is *found* (where nobody else asks, at twice as many): what it asks of this
+   server fails from now on, so that it costs itself alone. That the others were there is
+   forgotten.
 4. A problem whose requests were all answered is no suspect any more. So a server that is restarted,
    moved or lost by itself is held against nobody: it would have to go at the very same requests,
    over and over.
@@ -78,6 +80,10 @@ class Suspects:
         """By problem, at how many one request of its was all there was."""
         self._found: dict[Problem | None, str] = {}
         """By problem, what the server died of."""
+        self._answers = 0
+        """By which somebody's suspicion could end."""
+        self._answers_before: dict[Problem, int] = {}
+        """By problem, at the first death that it was alone at."""
         self._in_a_row = 0
         self._dead = False
         self._in_doubt = False
@@ -103,7 +109,7 @@ class Suspects:
         """Whether it may be sent now; if so, it counts as sent."""
         with self._lock:
             asked.ready = True
-            if self._deaths and not self._has_its_turn(asked):
+            if (self._deaths or self._alone) and not self._has_its_turn(asked):
                 return False
             asked.ready, asked.under_way, asked.there = False, True, True
             return True
@@ -121,8 +127,9 @@ class Suspects:
             self._requests.discard(asked)
             if not asked.tells:
                 return
+            self._answers += 1
             self._in_a_row, problem = 0, asked.problem
-            if self._deaths[problem] and not any(r.problem == problem for r in self._requests):
+            if self._suspected(problem) and not any(r.problem == problem for r in self._requests):
                 del self._deaths[problem], self._alone[problem]
 
     def alive(self) -> None:
@@ -145,22 +152,29 @@ class Suspects:
             self._deaths.update({asked.problem for asked in there if asked.problem})
             if len(there) != 1 or (problem := there[0].problem) is None:
                 return
+            if not self._alone[problem]:
+                self._answers_before[problem] = self._answers
             self._alone[problem] += 1
-            if self._alone[problem] < DEATHS_ALONE or self._in_a_row >= FOUND_IN_A_ROW:
+            works_else = self._answers > self._answers_before[problem]
+            needed = DEATHS_ALONE if works_else else 2 * DEATHS_ALONE
+            if self._alone[problem] < needed or self._in_a_row >= FOUND_IN_A_ROW:
                 return
             self._in_a_row += 1
             self._found[problem] = why
             self._deaths.clear()
-            self._alone.clear()
+            del self._alone[problem]
         self._on_found()
 
     def _has_its_turn(self, asked: Asked) -> bool:
         waiting = [one for one in self._requests if one.ready and self._suspected(one.problem)]
         if not waiting:
             return True
-        # Who was there alone is tried again soon: then it is known.
-        turn = min(waiting, key=lambda one: (-self._alone[one.problem], one.order))
+        # Who was there alone comes last: does the server fare well with the others?
+        turn = min(waiting, key=lambda one: (*self._place(one.problem), one.order))
         return asked is turn and not any(one.under_way for one in self._requests)
+
+    def _place(self, problem: Problem | None) -> tuple[bool, int]:
+        return self._alone[problem] > 0, -self._alone[problem]
 
     def _suspected(self, problem: Problem | None) -> bool:
         return self._deaths[problem] >= DEATHS or self._alone[problem] > 0

@@ -22,9 +22,9 @@ from cord.engines.managed.serving import Serving
 from cord.engines.managed.starts import VllmStarts
 from cord.errors import EngineError, EngineRefused, EngineUnreachable
 
-RESTART_WAITS_S = (1.0, 5.0, 15.0, 30.0, 60.0)
-"""Before each new start of a server that died; after the last one it stays away. One more than it
-takes to find a problem that it dies of."""
+RESTART_WAITS_S = (1.0, 5.0, 15.0, 30.0, 60.0, 60.0)
+"""Before each new start of a server that died; after the last one it stays away. As many as it may
+take to find a problem that it dies of."""
 STEADY_S = 600.0
 """A server that was up for so long has all its restarts again."""
 

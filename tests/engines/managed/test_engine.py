@@ -448,7 +448,7 @@ async def test_without_a_context_in_the_recipe_the_start_tells(program):
 
 async def test_a_problem_that_its_server_dies_of_costs_itself_alone(program, monkeypatch):
     program("mortal")
-    monkeypatch.setattr("cord.engines.managed.keeper.RESTART_WAITS_S", (0.01,) * 3)
+    monkeypatch.setattr("cord.engines.managed.keeper.RESTART_WAITS_S", (0.01,) * 6)
     engine = ManagedVllmEngine(serving(), patience=Patience(60.0, longest_wait_s=0.5))
     questions = {"deadly": DEADLY, **{f"p{n}": f"question {n}" for n in range(4)}}
     ended = decode_problems(

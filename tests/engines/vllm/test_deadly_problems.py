@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_proxy import FaultProxy, kill
+from fault_proxy import FaultProxy, Passage, kill
 
 import cord.miniature
 from cord.engines.vllm.engine import VllmEngine
@@ -133,7 +133,7 @@ async def test_a_shard_that_fails_for_it_finds_it_when_it_is_tried_again(proxy: 
     await engine.describe()
     ids = await deadly_prompt(engine)
     proxy.poison = (lambda body: begins_with(body, ids), kill(0.6))
-    for _ in range(4):
+    for _ in range(6):
         try:
             ended = await decode_all([DEADLY], engine)
             break
@@ -147,15 +147,17 @@ async def test_a_server_that_goes_by_itself_is_held_against_nobody(proxy: FaultP
     await engine.describe()
     quiet = await decode_all(PROBLEMS, engine)
 
-    async def restarts() -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            await asyncio.to_thread(proxy.cut)
-            await asyncio.sleep(AWAY_S)
-            await asyncio.to_thread(proxy.mend)
+    def restart_after_some_answers(passage: Passage) -> None:
+        if proxy.counts["passed"] >= restarts[-1] + 25 and proxy.listens:
+            restarts.append(proxy.counts["passed"])
+            proxy.cut_from_within()
+            mending.append(asyncio.ensure_future(mend()))
 
-    restarting = asyncio.create_task(restarts())
-    try:
-        assert await decode_all(PROBLEMS, engine) == quiet
-    finally:
-        restarting.cancel()
+    async def mend() -> None:
+        await asyncio.sleep(AWAY_S)
+        await proxy.mend_from_within()
+
+    restarts, mending = [proxy.counts["passed"]], list[asyncio.Future[None]]()
+    proxy.before = restart_after_some_answers
+    assert await decode_all(PROBLEMS, engine) == quiet
+    assert len(restarts) > 2
