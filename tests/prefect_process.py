@@ -81,8 +81,12 @@ class PrefectProcess:
             self._process = None
 
     def ask(self, path: str, **body: Any) -> Any:
-        """What the API answers to a POST."""
-        answer = httpx.post(f"{self.url}/{path}", json=body, timeout=20)
+        """What the API answers to a POST; asked again while its database is locked (503)."""
+        for _ in range(20):
+            answer = httpx.post(f"{self.url}/{path}", json=body, timeout=60)
+            if answer.status_code != 503:
+                break
+            time.sleep(0.5)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

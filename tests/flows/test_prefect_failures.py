@@ -92,7 +92,7 @@ def test_the_server_of_its_own_is_started_again_when_it_is_killed(factory: Facto
     del factory.environment["PREFECT_API_URL"]
     process = begin(factory, "alone")
     listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)],
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(process.pid)],
         capture_output=True,
         text=True,
         check=True,

@@ -62,7 +62,7 @@ class Serving:
     def process_of_run(self) -> int:
         """The process that Prefect's runner has started for a run."""
         listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
+            ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
             capture_output=True,
             text=True,
             check=True,
@@ -96,7 +96,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     lake = str(home / "lake")
     factory = Factory(home, {**server.environment, "CORD_LAKE": lake}, lake)
     factory.write_recipe(run={**STARTER["run"], "shards": 3})
-    factory.write_problems(24)
+    factory.write_problems(40)
     made = Serving(server, factory)
     try:
         yield made
@@ -110,8 +110,8 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 def test_a_killed_run_is_crashed_at_once_and_retry_does_what_is_missing(serving: Serving) -> None:
     id = serving.run(recipe="recipe.yaml", seed=1)
-    serving.until_decoding(id)
     waiting = serving.run(recipe="recipe.yaml", seed=2)
+    serving.until_decoding(id)
     os.kill(serving.process_of_run(), signal.SIGKILL)
     serving.until(id, "CRASHED", timeout_s=20)
     serving.until(waiting, "COMPLETED")  # the one place of `--limit 1` came back
