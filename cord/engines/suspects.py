@@ -83,7 +83,7 @@ class Suspects:
         self._answers = 0
         """By which somebody's suspicion could end."""
         self._answers_before: dict[Problem, int] = {}
-        """By problem, at the first death that it was alone at."""
+        """By problem, at the first death that it was there at."""
         self._in_a_row = 0
         self._dead = False
         self._in_doubt = False
@@ -149,20 +149,21 @@ class Suspects:
             there = [asked for asked in self._requests if asked.there]
             for asked in there:
                 asked.under_way = asked.there = False
-            self._deaths.update({asked.problem for asked in there if asked.problem})
-            if len(there) != 1 or (problem := there[0].problem) is None:
+            for problem in {asked.problem for asked in there if asked.problem}:
+                if not self._suspected(problem) and not self._deaths[problem]:
+                    self._answers_before[problem] = self._answers
+                self._deaths[problem] += 1
+            if len(there) != 1 or (only := there[0].problem) is None:
                 return
-            if not self._alone[problem]:
-                self._answers_before[problem] = self._answers
-            self._alone[problem] += 1
-            works_else = self._answers > self._answers_before[problem]
+            self._alone[only] += 1
+            works_else = self._answers > self._answers_before[only]
             needed = DEATHS_ALONE if works_else else 2 * DEATHS_ALONE
-            if self._alone[problem] < needed or self._in_a_row >= FOUND_IN_A_ROW:
+            if self._alone[only] < needed or self._in_a_row >= FOUND_IN_A_ROW:
                 return
             self._in_a_row += 1
-            self._found[problem] = why
+            self._found[only] = why
             self._deaths.clear()
-            del self._alone[problem]
+            del self._alone[only]
         self._on_found()
 
     def _has_its_turn(self, asked: Asked) -> bool:
