@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.chaos.processes import kill_group
 from benchmarks.chaos.victims import ChildProcess
@@ -21,13 +22,22 @@ class DashboardWorkshop(Workshop):
 
     _serving: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    def run(self) -> subprocess.Popen[bytes]:
-        """Start a process that asks for the run, and ends when the run has ended."""
+    @property
+    def note(self) -> Path:
+        """Where the id of the flow run is kept that is asked for again."""
+        return self.folder / "flow-run"
+
+    def serve(self) -> int:
+        """The process id of `cord serve`, started where it does not run."""
         if self._serving is None or self._serving.poll() is not None:
             self._serving = self.start("serve", "--limit", "1")
-        recipe, note = self.folder / "recipe.yaml", self.folder / "flow-run"
+        return self._serving.pid
+
+    def run(self) -> subprocess.Popen[bytes]:
+        """Start a process that asks for the run, and ends when the run has ended."""
+        self.serve()
         asking = (sys.executable, "-m", "benchmarks.chaos.asking")
-        return self.spawn([*asking, self.lake, str(recipe), str(note)])
+        return self.spawn([*asking, self.lake, str(self.folder / "recipe.yaml"), str(self.note)])
 
     def resume(self) -> subprocess.Popen[bytes]:
         """The same: what is resumed is retried."""

@@ -1,9 +1,10 @@
-"""Half an hour of refreshes one after another: what a worker and the Prefect server beside it hold
-does not grow.
+"""Half an hour of refreshes one after another: what `cord serve` and the Prefect server beside it
+hold does not grow.
 
-One process refreshes one lake again and again, with another seed each time and a new problem now
-and then. Between two refreshes its resident memory (what it shares with files left out), open files
-and threads are read, the server's, and the size of its database.
+Refresh after refresh of one lake is asked for on the dashboard, with another seed each time and a
+new problem now and then. Prefect's runner in `cord serve` gives each a process of its own, of which
+nothing must be left. Between two refreshes the resident memory (what is shared with files left
+out), the open files and the threads of both are read, and the size of the server's database.
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.chaos.processes import Held, held_by, kill_group
-from benchmarks.chaos.refreshing import REST_EVERY
+from benchmarks.chaos.dashboard import DashboardWorkshop
+from benchmarks.chaos.processes import Held, held_by, marked
 from benchmarks.chaos.servers import PrefectServer, prefect_server
 from benchmarks.figures import Figure, at_most
 
@@ -31,6 +31,13 @@ DATABASE_GROWS = 1.1
 """At most: growth a refresh in the last third over that in the first."""
 
 
+PROBLEMS = 8
+NEW_EVERY = 5
+"""Refreshes with the same problems; then there is one more."""
+LEAVES_S = 10.0
+"""A refresh's process may take so long to be gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Between two refreshes."""
@@ -39,11 +46,11 @@ class Moment:
     at_s: float
     seconds: float
     """Of the refresh that has ended."""
-    worker: Held
+    service: Held
     server: Held
+    left: int
+    """Processes of refreshes that have ended."""
     database_kib: float
-    rested: bool
-    """The worker had rested before: only then do its threads and files say anything."""
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -55,7 +62,7 @@ def measure(quick: bool) -> list[Figure]:
     try:
         for moment in _soak(base, server, QUICK_S if quick else WHOLE_S):
             moments.append(moment)
-            if moment.rested:
+            if moment.refresh % NEW_EVERY == 0:
                 _show(moment)
     finally:
         server.kill()
@@ -67,42 +74,43 @@ def measure(quick: bool) -> list[Figure]:
 
 
 def _soak(base: Path, server: PrefectServer, seconds: float) -> Iterator[Moment]:
-    folder, lake = base / "work", base / "lake"
-    folder.mkdir()
-    with (base / "said").open("wb") as said:
-        worker = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "benchmarks.chaos.refreshing"),
-                *(str(folder), str(lake), str(seconds)),
-            ],
-            env={**os.environ, **server.environment_for_runs()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            start_new_session=True,
-        )
-    assert worker.stdout is not None
+    workshop = DashboardWorkshop(
+        base / "work", str(base / "lake"), server.environment_for_runs(), "soak"
+    )
+    begun, number = time.monotonic(), 0
     try:
-        for line in worker.stdout:
-            told = json.loads(line)
-            held = Held(told["memory_mib"], told["files"], told["threads"])
+        while time.monotonic() - begun < seconds:
+            at = time.monotonic()
+            workshop.write(PROBLEMS + number // NEW_EVERY, seed=number, shards=2, workers=2)
+            workshop.note.unlink(missing_ok=True)  # another one, not the last one again
+            service = workshop.serve()
+            if workshop.run().wait() != 0:
+                raise RuntimeError(f"refresh {number} failed: {workshop.said[-2000:]}")
+            number, now = number + 1, time.monotonic()
             yield Moment(
-                *(told["refresh"], told["at_s"], told["seconds"], held, held_by(server.pid)),
+                *(number, now - begun, now - at),
+                left=len(_left(service)),
+                service=held_by(service),
+                server=held_by(server.pid),
                 database_kib=sum(f.stat().st_size for f in server.home.glob("prefect.db*")) / 1024,
-                rested=told["rested"],
             )
-        if worker.wait() != 0:
-            raise RuntimeError(f"the worker failed: {(base / 'said').read_text()[-2000:]}")
     finally:
-        kill_group(worker.pid)
-        worker.wait()
+        workshop.close()
+
+
+def _left(service: int) -> set[int]:
+    """Processes beside the service that still live `LEAVES_S` after their refresh."""
+    deadline = time.monotonic() + LEAVES_S
+    while (left := set(marked("soak")) - {service}) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
 
 
 def _show(moment: Moment) -> None:
-    worker, server = moment.worker, moment.server
+    service, server = moment.service, moment.server
     print(
-        f"{moment.at_s:6.0f} s, refresh {moment.refresh} in {moment.seconds:.1f} s: worker "
-        f"{worker.memory_mib:.0f} MiB, {worker.files} files, {worker.threads} threads; server "
+        f"{moment.at_s:6.0f} s, refresh {moment.refresh} in {moment.seconds:.1f} s: service "
+        f"{service.memory_mib:.0f} MiB, {service.files} files, {service.threads} threads; server "
         f"{server.memory_mib:.0f} MiB, {server.files} files, {server.threads} threads, database "
         f"{moment.database_kib:.0f} KiB",
         flush=True,
@@ -112,16 +120,16 @@ def _show(moment: Moment) -> None:
 def figures_of(moments: Sequence[Moment]) -> list[Figure]:
     """By thirds of the refreshes."""
     third = len(moments) // 3
-    if third < REST_EVERY:
+    if third < 2:
         raise RuntimeError(f"only {len(moments)} refreshes: nothing can be said")
     first, middle, last = moments[:third], moments[third : 2 * third], moments[2 * third :]
-    figures = []
-    for name in ("worker", "server"):
+    figures = [
+        at_most("soak: processes left", max(m.left for m in moments), 0, "of ended refreshes")
+    ]
+    for name in ("service", "server"):
         before: list[Held] = [getattr(moment, name) for moment in middle]
         after: list[Held] = [getattr(moment, name) for moment in last]
         memory = fmean(h.memory_mib for h in after) / fmean(h.memory_mib for h in before)
-        before = [getattr(moment, name) for moment in middle if moment.rested]
-        after = [getattr(moment, name) for moment in last if moment.rested]
         more_files = max(h.files for h in after) - max(h.files for h in before)
         more_threads = max(h.threads for h in after) - max(h.threads for h in before)
         figures += [

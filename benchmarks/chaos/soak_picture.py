@@ -19,7 +19,7 @@ PANELS = (
 
 
 def draw(moments: list[dict[str, Any]], path: Path) -> None:
-    """Memory, files and threads of worker and Prefect server, and the server's database."""
+    """Memory, files and threads of `cord serve` and the Prefect server, and its database."""
     import altair as alt
 
     def panel(values: list[dict[str, Any]], title: str) -> alt.Chart:
@@ -33,7 +33,7 @@ def draw(moments: list[dict[str, Any]], path: Path) -> None:
                     "of:N",
                     title=None,
                     scale=alt.Scale(
-                        domain=["worker", "Prefect server"], range=["#2563eb", "#f59e0b"]
+                        domain=["cord serve", "Prefect server"], range=["#2563eb", "#f59e0b"]
                     ),
                 ),
             )
@@ -46,7 +46,7 @@ def draw(moments: list[dict[str, Any]], path: Path) -> None:
             [
                 {"minutes": moment["at_s"] / 60, "value": moment[key][name], "of": of}
                 for moment in moments
-                for key, of in (("worker", "worker"), ("server", "Prefect server"))
+                for key, of in (("service", "cord serve"), ("server", "Prefect server"))
             ],
             title,
         )
