@@ -106,8 +106,10 @@ class Suspects:
         return self._found.get(asked.problem, "")
 
     def begin(self, asked: Asked) -> bool:
-        """Whether it may be sent now; if so, it counts as sent."""
+        """Whether it may be sent now; if so, it counts as sent. Never where `found` tells why."""
         with self._lock:
+            if asked.problem in self._found:
+                return False
             asked.ready = True
             if (self._deaths or self._alone) and not self._has_its_turn(asked):
                 return False

@@ -20,7 +20,7 @@ PROBLEMS = 8
 QUESTIONS = [chain.question for chain in distinct("demo", PROBLEMS, seed=5)]
 """As `Factory.write_problems` writes them."""
 DEADLY, REFUSED = 1, 3
-FAULTS: dict[int, Fault] = {DEADLY: kill(away_s=5.5), REFUSED: status(400)}
+FAULTS: dict[int, Fault] = {DEADLY: kill(away_s=7.0), REFUSED: status(400)}
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_each_costs_itself_alone_and_the_run_is_completed(
     aside = factory.ask("select problem_id, reason from quarantine where stage = 'decode'")
     reasons = {row["problem_id"]: row["reason"] for row in aside}
     assert set(reasons) == {f"p{number:03d}" for number in FAULTS}
-    assert "2 times while it was asked nothing else" in reasons[f"p{DEADLY:03d}"]
+    assert "also when it is asked nothing else" in reasons[f"p{DEADLY:03d}"]
     assert "refused the request (400): the proxy says no" in reasons[f"p{REFUSED:03d}"]
     decoded = factory.ask("select distinct problem_id from trajectories")
     assert len(decoded) == PROBLEMS - len(FAULTS)

@@ -23,6 +23,7 @@ answer. What a failed request means is decided by one rule:
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -73,6 +74,8 @@ class Availability:
         self._given_up = False
         self._looking_until = 0.0
         self._look_at = 0.0
+        self._not_before = 0.0
+        """What the server asked for."""
         self._wait_s = patience.first_wait_s
         self.reason = ""
         """What the last failure was."""
@@ -101,17 +104,19 @@ class Availability:
         server asked for."""
         with self._lock:
             self._fail(reason, away)
-            self._look_at = max(self._look_at, self._last + wait_s)
+            self._not_before = self._last + wait_s
+            self._look_at = max(self._look_at, self._not_before)
 
     def begin_look(self, patience_s: float) -> bool:
         """Whether the caller is to look now; it must say `end_look` afterwards.
 
-        One look at a time, and one more when the patience of the caller runs out."""
+        One look at a time, and one more when the server has been away for so long that it must have
+        died, and when the patience of the caller runs out."""
         with self._lock:
             now = time.monotonic()
             if self._since is None or now < self._looking_until:
                 return False
-            if now < self._look_at and not self._last < self._since + patience_s <= now:
+            if now < min(self._look_at, *self._moments(patience_s)):
                 return False
             # Should a look never end, its event loop being closed under it, others take over.
             self._looking_until = now + self._patience.look_s + self._patience.connect_s
@@ -125,7 +130,8 @@ class Availability:
                 return
             self._fail(failure, away=True)
             self._wait_s = min(2 * self._wait_s, self._patience.longest_wait_s)
-            self._look_at = self._last + max(wait_s, jittered(self._wait_s))
+            self._not_before = self._last + wait_s
+            self._look_at = max(self._not_before, self._last + jittered(self._wait_s))
 
     def lost(self, patience_s: float) -> bool:
         """Whether it was in doubt for all of `patience_s`."""
@@ -144,11 +150,18 @@ class Availability:
         """How long to wait before asking again whether to look: not all at the same moment."""
         with self._lock:
             now = time.monotonic()
-            due = self._look_at
-            if self._since is not None and self._last < self._since + patience_s:
-                due = min(due, self._since + patience_s)
+            due = min(self._look_at, *self._moments(patience_s))
             least = max(self._patience.first_wait_s, self._wait_s / 4)
             return max(due - now, 0.0) + least * random.random()  # noqa: S311
+
+    def _moments(self, patience_s: float) -> list[float]:
+        """When it will be known whether it has died, and whether it is lost, as far as that is not
+        known yet; at least one moment, which may be never."""
+        if self._since is None:
+            return [math.inf]
+        dead = max(self._since + self._patience.death_s, self._not_before)
+        moments = (dead, self._since + patience_s)
+        return [moment for moment in moments if self._last < moment] or [math.inf]
 
     def _fail(self, reason: str, away: bool) -> None:
         now = time.monotonic()

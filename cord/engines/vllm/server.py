@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from cord.engines.api_key import ApiKey
 from cord.engines.json_values import text
-from cord.engines.suspects import DEATHS_ALONE, Asked, Suspects, shared_suspects
+from cord.engines.suspects import Asked, Suspects, shared_suspects
 from cord.engines.vllm.availability import Availability, Patience, jittered
 from cord.engines.vllm.wire import Answer, PassingError, UnknownModel, Wire
 from cord.errors import EngineError, EngineRefused, EngineUnreachable, UnusableAnswer
@@ -195,8 +195,7 @@ class VllmServer:
         while True:
             if why := self._suspects.found(asked):
                 raise self.error(
-                    f"dies of what this problem asks of it, {DEATHS_ALONE} times while it was "
-                    f"asked nothing else ({why})"
+                    f"dies of what this problem asks of it, also when it is asked nothing else ({why})"
                 )
             await self._until_there(patience_s)
             if self._suspects.begin(asked):

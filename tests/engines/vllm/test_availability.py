@@ -112,3 +112,23 @@ def test_a_server_that_asks_for_time_is_given_it(clock):
     assert not there.begin_look(60.0)
     clock.now += 1.0
     assert there.begin_look(60.0)
+
+
+def test_it_has_died_when_it_was_away_for_so_long_and_a_look_is_made_just_then(clock):
+    there = Availability(Patience(first_wait_s=100.0, death_s=5.0))
+    there.failed("no", away=True)
+    began = clock.now
+    assert not there.dead(3600.0)
+    look_in_vain(there, clock, 3600.0)
+    assert there.dead(3600.0) and not there.lost(3600.0)
+    assert 5.0 <= clock.now - began < 5.2
+    there.answered()
+    assert not there.dead(3600.0)
+
+
+def test_for_who_has_less_patience_than_that_a_lost_server_is_a_dead_one(clock):
+    there = Availability(Patience(death_s=5.0))
+    there.failed("no", away=True)
+    while not there.lost(1.0):
+        look_in_vain(there, clock, 1.0)
+    assert there.dead(1.0) and not there.dead(3600.0)
