@@ -195,7 +195,8 @@ class VllmServer:
         while True:
             if why := self._suspects.found(asked):
                 raise self.error(
-                    f"dies of what this problem asks of it, also when it is asked nothing else ({why})"
+                    "dies of what this problem asks of it, also when it is asked nothing else "
+                    f"({why})"
                 )
             await self._until_there(patience_s)
             if self._suspects.begin(asked):
