@@ -2,89 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from factory import STARTER, Factory
 from prefect_process import PrefectProcess
+from serve_process import Serving
 
 pytestmark = pytest.mark.slow
-
-
-class Serving:
-    """A user's server, a folder with a recipe, and `cord serve` on it."""
-
-    def __init__(self, server: PrefectProcess, factory: Factory) -> None:
-        self.server, self.factory = server, factory
-        self.process = factory.start("serve")
-        self.deployment = self._deployment()
-
-    def serve_again(self) -> None:
-        self.process = self.factory.start("serve")
-
-    def run(self, **parameters: Any) -> str:
-        """What the button Run does; the flow run's id."""
-        path = f"deployments/{self.deployment['id']}/create_flow_run"
-        return str(self.server.ask(path, parameters=parameters)["id"])
-
-    def retry(self, id: str) -> None:
-        """What the button Retry does (read in the dashboard's own code)."""
-        state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}
-        assert self._set(id, state) == "ACCEPT"
-
-    def cancel(self, id: str) -> None:
-        """What the button Cancel does."""
-        assert self._set(id, {"type": "CANCELLING", "name": "Cancelling"}) == "ACCEPT"
-
-    def flow_run(self, id: str) -> dict[str, Any]:
-        return next(run for run in self.server.flow_runs() if run["id"] == id)
-
-    def until(self, id: str, state: str, timeout_s: float = 120) -> None:
-        deadline = time.monotonic() + timeout_s
-        while (run := self.flow_run(id))["state_type"] != state:
-            assert time.monotonic() < deadline, (run["state"], state)
-            time.sleep(0.2)
-
-    def until_decoding(self, id: str) -> None:
-        """Until rounds of the run are in the lake."""
-        deadline = time.monotonic() + 120
-        while not [*Path(self.factory.lake).glob(f"journals/*/{self.flow_run(id)['name']}/*/*")]:
-            assert time.monotonic() < deadline, self.flow_run(id)["state"]
-            time.sleep(0.1)
-
-    def process_of_run(self) -> int:
-        """The process that Prefect's runner has started for a run."""
-        listed = subprocess.run(
-            ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        (line,) = [line for line in listed.stdout.splitlines() if "spawn_main" in line]
-        return int(line.split()[0])
-
-    def document(self, id: str) -> dict[str, Any]:
-        """What the lake says of the run."""
-        path = Path(self.factory.lake) / "runs" / self.flow_run(id)["name"] / "run.json"
-        return dict(json.loads(path.read_text()))
-
-    def _set(self, id: str, state: dict[str, Any]) -> str:
-        answer = self.server.ask(f"flow_runs/{id}/set_state", state=state, force=True)
-        return str(answer["status"])
-
-    def _deployment(self) -> dict[str, Any]:
-        deadline = time.monotonic() + 120
-        while not (found := self.server.ask("deployments/filter")):
-            assert self.process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.2)
-        return dict(found[0])
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +28,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     try:
         yield made
     finally:
-        for process in (made.process,):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+        made.kill()
         server.kill()
 
 
@@ -136,8 +60,7 @@ def test_a_machine_that_is_gone_is_noticed_and_another_serve_resumes_its_run(
 ) -> None:
     id = serving.run(recipe="recipe.yaml", seed=4)
     serving.until_decoding(id)
-    os.killpg(serving.process.pid, signal.SIGKILL)
-    serving.process.communicate()
+    serving.kill()
     serving.until(id, "CRASHED", timeout_s=30)
     assert "no heartbeat" in serving.flow_run(id)["state"]["message"]
     serving.serve_again()
