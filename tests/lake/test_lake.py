@@ -67,5 +67,5 @@ def test_a_bucket_that_may_only_be_read_is_named(
     }
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     ceph_s3.client().put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
-    with pytest.raises(LakeError, match=rf"no permission for s3://{bucket}/some/lake"):
+    with pytest.raises(LakeError, match=rf"no permission for PutObject on s3://{bucket}/some/lake"):
         open_lake(uri, create=True)
