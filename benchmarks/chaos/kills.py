@@ -42,7 +42,7 @@ WHOLE = (
     Campaign("s3", 18, 9, 120),
     Campaign("ceph", 14, 7, 120),
 )
-QUICK = (Campaign("local", 8, 8, 32), Campaign("ceph", 3, 3, 32))
+QUICK = (Campaign("local", 8, 8, 32), Campaign("s3", 3, 3, 32))
 ON_S3 = ("s3", "ceph")
 
 
