@@ -81,9 +81,13 @@ class PrefectProcess:
             self._process = None
 
     def ask(self, path: str, **body: Any) -> Any:
-        """What the API answers to a POST; asked again while its database is locked (503)."""
+        """What the API answers to a POST."""
+        return self.request("POST", path, json=body)
+
+    def request(self, method: str, path: str, **given: Any) -> Any:
+        """What the API answers; asked again while its database is locked (503)."""
         for _ in range(20):
-            answer = httpx.post(f"{self.url}/{path}", json=body, timeout=60)
+            answer = httpx.request(method, f"{self.url}/{path}", timeout=60, **given)
             if answer.status_code != 503:
                 break
             time.sleep(0.5)

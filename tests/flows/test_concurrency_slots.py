@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
-from typing import Any
 
-import httpx
 import pytest
 from factory import STARTER, Factory
 from prefect_process import PrefectProcess
@@ -41,10 +40,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 def limit_to(serving: Serving, runs: int) -> str:
     """Limit the deployment, as a user does on the dashboard; the name of the limit."""
     path = f"deployments/{serving.deployment['id']}"
-    answer = httpx.patch(
-        f"{serving.server.url}/{path}", json={"concurrency_limit": runs}, timeout=60
-    )
-    answer.raise_for_status()
+    serving.server.request("PATCH", path, json={"concurrency_limit": runs})
     return f"deployment:{serving.deployment['id']}"
 
 
@@ -54,11 +50,15 @@ def taken(serving: Serving, limit: str) -> int:
     return int(next(one["active_slots"] for one in found if one["name"] == limit))
 
 
-def states(serving: Serving, id: str) -> list[dict[str, Any]]:
-    """All states that a run was in; the oldest first."""
-    url = f"{serving.server.url}/flow_run_states/"
-    found = httpx.get(url, params={"flow_run_id": id}, timeout=60).raise_for_status().json()
-    return sorted(found, key=lambda state: str(state["timestamp"]))
+def until_it_waits(serving: Serving, id: str) -> None:
+    """Until a run was told that no place is free (its history says so, whatever it is by now)."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = serving.server.request("GET", "flow_run_states/", params={"flow_run_id": id})
+        if "AwaitingConcurrencySlot" in {state["name"] for state in found}:
+            return
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
 
 
 def test_the_place_of_a_killed_run_comes_back_and_retry_takes_it_over(serving: Serving) -> None:
@@ -66,11 +66,11 @@ def test_the_place_of_a_killed_run_comes_back_and_retry_takes_it_over(serving: S
     id = serving.run(recipe="recipe.yaml", seed=1)
     serving.until_decoding(id)
     waiting = serving.run(recipe="recipe.yaml", seed=2)
+    until_it_waits(serving, waiting)
     assert taken(serving, limit) == 1
     os.kill(serving.process_of_run(), signal.SIGKILL)
     serving.until(id, "CRASHED", timeout_s=20)
     serving.until(waiting, "COMPLETED")
-    assert "AwaitingConcurrencySlot" in {state["name"] for state in states(serving, waiting)}
     serving.retry(id)
     serving.until(id, "COMPLETED")
     assert serving.document(id)["state"] == "completed"

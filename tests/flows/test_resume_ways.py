@@ -26,11 +26,12 @@ from cord.lake.releases import list_releases
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
-CALL = "import sys; from flows.refresh import refresh; refresh(sys.argv[1], 'killed')"
+RUN = "killed-and-gone-on-with"  # Prefect's server is shared: no other test's run has the name
+CALL = f"import sys; from flows.refresh import refresh; refresh(sys.argv[1], '{RUN}')"
 
 
 def killed_in_mid_decoding(factory: Factory) -> None:
-    process = factory.start("run", "recipe.yaml", "--run-id", "killed")
+    process = factory.start("run", "recipe.yaml", "--run-id", RUN)
     journals = Path(factory.lake) / "journals"
     deadline = time.monotonic() + 120
     while len(list(journals.glob("*/*/*/*.jsonl"))) < 6:
@@ -44,7 +45,7 @@ def killed_in_mid_decoding(factory: Factory) -> None:
 
 def flow_run_of(factory: Factory) -> UUID:
     """The killed run on the dashboard, marked as crashed, as it is after two minutes."""
-    named = FlowRunFilter(name=FlowRunFilterName(any_=["killed"]))
+    named = FlowRunFilter(name=FlowRunFilterName(any_=[RUN]))
     url = {PREFECT_API_URL: factory.environment["PREFECT_API_URL"]}
     with temporary_settings(url), get_client(sync_client=True) as client:
         (found,) = client.read_flow_runs(flow_run_filter=named)
@@ -80,12 +81,12 @@ def test_every_way_to_go_on_with_a_killed_run_ends_in_the_same_bytes(factory: Fa
             command, cwd=factory.folder, env=environment, stderr=subprocess.PIPE, text=True
         )
 
-    again = [str(BIN / "cord"), "run", "recipe.yaml", "--run-id", "killed"]
+    again = [str(BIN / "cord"), "run", "recipe.yaml", "--run-id", RUN]
     entrypoint = f"{REPOSITORY / 'flows/refresh.py'}:refresh"
     retry = [str(BIN / "prefect"), "flow-run", "retry", str(flow_run), "--entrypoint", entrypoint]
     ways = {
         "undisturbed": start("undisturbed", again, fresh=False),
-        "resume": start("resume", [str(BIN / "cord"), "resume", "killed"], fresh=True),
+        "resume": start("resume", [str(BIN / "cord"), "resume", RUN], fresh=True),
         "same-command": start("same-command", again, fresh=True),
         "same-call": start(
             "same-call", [sys.executable, "-c", CALL, str(lakes["same-call"])], fresh=False
