@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final, Protocol
@@ -40,8 +40,32 @@ class Journal(Protocol):
     def so_far(self, problem_id: str) -> Progress | None:
         """What was decided of a problem before; None where nothing was."""
 
-    async def keep(self, problem_id: str, start_score: float, decided: Round) -> None:
-        """Return when the round is safe. Raises `LakeError` when it cannot be kept."""
+    def keep(self, problem_id: str, start_score: float, decided: Round) -> Awaitable[None]:
+        """Send the round on its way; who awaits it learns that it is safe. Call it from a loop.
+
+        Awaiting raises `LakeError` when the round cannot be kept."""
+
+
+class Keeper:
+    """One problem's rounds on their way into the journal.
+
+    The next round is generated meanwhile, but nothing of it counts before the last one is safe."""
+
+    def __init__(self, journal: Journal | None, problem_id: str) -> None:
+        self._journal, self._problem_id = journal, problem_id
+        self._under_way: Awaitable[None] | None = None
+
+    async def keep(self, start_score: float, decided: Round) -> None:
+        """Return once all rounds before this one are safe, and this one is on its way."""
+        await self.safe()
+        if self._journal is not None:
+            self._under_way = self._journal.keep(self._problem_id, start_score, decided)
+
+    async def safe(self) -> None:
+        """Return once all rounds are safe. Raises `LakeError` when one cannot be kept."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            await under_way
 
 
 class Header(BaseModel):

@@ -19,7 +19,7 @@ from cord.attempts import Ended, Unforeseen, attempt, own
 from cord.engines.suspects import asking_for
 from cord.errors import CordError
 from cord.in_flight import InFlight, Pace
-from cord.journal import Journal
+from cord.journal import Journal, Keeper
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
 from cord.search import Seat, decode
@@ -45,7 +45,7 @@ class Watcher(Protocol):
         """One round of one problem was decided before, and is taken from the journal."""
 
     def round_decided(self, problem: Problem, decided: Round) -> None:
-        """One round of one problem is decided, and kept."""
+        """One round of one problem is decided; all before it are kept."""
 
     def problem_done(self, problem: Problem, done: Decoding | Quarantined) -> None:
         """A problem's search has ended, or failed for good."""
@@ -86,9 +86,9 @@ async def decode_problems(
     (worth a retry of the whole shard). Once `stop` is set no round begins, what is in flight ends
     (within `DRAIN_S`), and `Stopped` is raised. `go_on_without_lost`: as in `cord.search.decode`.
     What `journal` knows of a problem is not decoded again, and it keeps each round that is decided
-    before that problem's next one begins; raises what it raises. A problem that fails as nobody
-    foresaw is tried again `retries` times, behind its last decided round, and then set aside;
-    where most fail so, it is not theirs, and `CordError` is raised.
+    before that problem's next one counts (`cord.journal.Keeper`); raises what it raises. A problem
+    that fails as nobody foresaw is tried again `retries` times, behind its last decided round, and
+    then set aside; where most fail so, it is not theirs, and `CordError` is raised.
     """
     watcher = watcher or Silent()
     places = InFlight(in_flight) if isinstance(in_flight, int) else in_flight
@@ -110,10 +110,11 @@ async def decode_problems(
         for recalled in so_far.rounds if so_far is not None else ():
             watcher.round_recalled(problem, recalled)
 
+        keeper = Keeper(journal, problem.id)
+
         async def on_round(start_score: float, decided: Round) -> None:
             nonlocal so_far
-            if journal is not None:
-                await journal.keep(problem.id, start_score, decided)
+            await keeper.keep(start_score, decided)
             so_far = Progress(start_score, (*(so_far.rounds if so_far else ()), decided))
             watcher.round_decided(problem, decided)
             places.go_on(pace)
@@ -123,10 +124,13 @@ async def decode_problems(
             _check(stop)
             # The first round that is decided here has the urgency of a problem that begins.
             urgency = pace.urgency - (len(so_far.rounds) if so_far is not None else 0)
-            return await decode(
-                *(problem, teachers, criterion, settings, seed, on_round),
-                *(go_on_without_lost, urgency, so_far),
-            )
+            try:
+                return await decode(
+                    *(problem, teachers, criterion, settings, seed, on_round),
+                    *(go_on_without_lost, urgency, so_far),
+                )
+            finally:
+                await keeper.safe()
 
         with asking_for(problem):
             done = await attempt(problem, search, retries)

@@ -1,7 +1,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import aclosing
 
 import pytest
@@ -128,8 +128,11 @@ async def test_another_attempt_goes_on_behind_the_last_decided_round() -> None:
         def so_far(self, problem_id: str) -> Progress | None:
             return None
 
-        async def keep(self, problem_id: str, start_score: float, decided: Round) -> None:
+        async def _keep(self, problem_id: str, decided: Round) -> None:
             self.rounds.append((problem_id, decided.index))
+
+        def keep(self, problem_id: str, start_score: float, decided: Round) -> Awaitable[None]:
+            return self._keep(problem_id, decided)
 
     engine, seen, kept = Buggy("question 4", "question 5", times=1), Seen(), Kept()
     done = await decode_with(engine, seen, retries=1, journal=kept)
@@ -320,36 +323,28 @@ class Kept:
         self.known = known or {}
         self.rounds: dict[str, list[int]] = {}
         self.under_way: set[str] = set()
+        self.too_early = 0
 
     def so_far(self, problem_id: str) -> Progress | None:
         return self.known.get(problem_id)
 
-    async def keep(self, problem_id: str, start_score: float, decided: Round) -> None:
+    def keep(self, problem_id: str, start_score: float, decided: Round) -> Awaitable[None]:
+        self.too_early += problem_id in self.under_way
         self.under_way.add(problem_id)
+        return asyncio.ensure_future(self._write(problem_id, decided))
+
+    async def _write(self, problem_id: str, decided: Round) -> None:
         await asyncio.sleep(0.01)
         self.under_way.remove(problem_id)
         self.rounds.setdefault(problem_id, []).append(decided.index)
-
-
-class Watching(ScriptedEngine):
-    """Notes whether a problem is asked for while its last round is not yet safe."""
-
-    def __init__(self, journal: Kept) -> None:
-        super().__init__(write_two_steps)
-        self.journal, self.too_early = journal, 0
-
-    async def propose(self, request: ProposalRequest) -> Proposal:
-        problem = next(p for p in PROBLEMS if p.question == request.question)
-        self.too_early += problem.id in self.journal.under_way
-        return await super().propose(request)
 
 
 def write_two_steps(request: ProposalRequest) -> str:
     return " one\n### Step" if not request.steps else " so\n</think>\n\n\\boxed{0}"
 
 
-async def decoded_with(journal: Kept, seen: Seen) -> tuple[list[Decoding], Watching]:
-    engine = Watching(journal)
+async def decoded_with(journal: Kept, seen: Seen) -> tuple[list[Decoding], ScriptedEngine]:
+    engine = ScriptedEngine(write_two_steps)
     ended = decode_problems(
         *(PROBLEMS, [Seat("a", engine, 0.6)], PredictivePerplexity(ScriptedEngine())),
         *(SearchSettings(width=1), 7, 3, seen),
@@ -358,10 +353,10 @@ async def decoded_with(journal: Kept, seen: Seen) -> tuple[list[Decoding], Watch
     return [done async for done in ended if isinstance(done, Decoding)], engine
 
 
-async def test_no_round_begins_before_the_one_before_is_safe_in_the_journal() -> None:
+async def test_no_round_counts_before_the_one_before_is_safe_in_the_journal() -> None:
     journal, seen = Kept(), Seen()
-    done, engine = await decoded_with(journal, seen)
-    assert engine.too_early == 0
+    done, _ = await decoded_with(journal, seen)
+    assert journal.too_early == 0 and not journal.under_way
     assert journal.rounds == {p.id: [0, 1] for p in PROBLEMS}
     assert seen.rounds == 2 * len(PROBLEMS) and len(done) == len(PROBLEMS)
 

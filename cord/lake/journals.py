@@ -5,8 +5,9 @@
 SEARCH begins the fingerprint of everything but the problems that decides a trajectory, so a journal
 is only ever found by a run that searches in the same way. Each process that decodes a shard is a
 writer of its own and never touches another's segments. A round is on its way to the lake as soon
-as it is decided, together with whatever else was decided meanwhile: one small write at a time, on
-S3 gathered for a twentieth of a round. When the shard is committed its journal goes.
+as it is decided, together with whatever else was decided meanwhile: one small write at a time,
+gathered for a twentieth of a round, during which the next round is generated. When the shard is
+committed its journal goes.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import uuid4
 
 from cord.journal import (
@@ -41,8 +42,9 @@ JOURNALS_LOG: Final = logging.getLogger(__name__)
 """Where it is told what of a journal was taken up, and what could not be used."""
 MANY_SEGMENTS: Final = 200
 """More than so many are made one when a shard is taken up again."""
+_Kept: TypeAlias = "asyncio.Future[None]"
 _GATHER_SHARE: Final = 0.05
-"""Of a problem's round, how long a write to S3 may wait for others to go with it."""
+"""Of a problem's round, how long a write may wait for others to go with it."""
 
 
 def journal_header(run_id: str, engines: Mapping[str, str]) -> Header:
@@ -119,7 +121,7 @@ class ShardJournal:
         self._writer = uuid4().hex[:12]
         self._segments = 0
         self._arrived = threading.Condition()
-        self._waiting: list[tuple[Entry, Future[None]]] = []
+        self._waiting: list[tuple[Entry, _Kept]] = []
         self._over = False
         self._thread = threading.Thread(target=self._write, name=f"journal {shard}", daemon=True)
         self._chains = self._take_up()
@@ -141,15 +143,14 @@ class ShardJournal:
         chain = self._chains.pop(self._keys[problem_id], None)
         return None if chain is None else chain.progress
 
-    async def keep(self, problem_id: str, start_score: float, decided: Round) -> None:
+    def keep(self, problem_id: str, start_score: float, decided: Round) -> _Kept:
         """See `cord.journal.Journal`."""
         entry = Entry(self._keys[problem_id], problem_id, FIRST, start_score, decided)
-        kept: Future[None] = Future()
-        kept.set_running_or_notify_cancel()  # a search that is broken off cannot take it back
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         with self._arrived:
             self._waiting.append((entry, kept))
             self._arrived.notify()
-        await asyncio.wrap_future(kept)
+        return kept
 
     def _take_up(self) -> dict[str, Chain]:
         reading, segments = read_journal(self._lake, self._folder, self._header)
@@ -183,7 +184,7 @@ class ShardJournal:
                 batch, self._waiting = self._waiting, []
             self._write_batch(batch)
 
-    def _write_batch(self, batch: list[tuple[Entry, Future[None]]]) -> None:
+    def _write_batch(self, batch: list[tuple[Entry, _Kept]]) -> None:
         lines, names = [header_line(self._header)], {}
         try:
             for entry, _ in batch:
@@ -197,12 +198,28 @@ class ShardJournal:
             # Not created but written: nobody else has this name, and a repeated put is the same.
             self._lake.store.write(key, b"".join(lines))
         except Exception as error:  # whoever waits for it hears of it
-            for _, kept in batch:
-                kept.set_exception(error)
+            _tell([kept for _, kept in batch], error)
         else:
             self._last.update(names)
-            for _, kept in batch:
-                kept.set_result(None)
+            _tell([kept for _, kept in batch], None)
+
+
+def _tell(kept: Sequence[_Kept], error: Exception | None) -> None:
+    """Wake each loop once: it would otherwise fight for the interpreter at every entry."""
+    for loop in dict.fromkeys(one.get_loop() for one in kept):
+        mine = [one for one in kept if one.get_loop() is loop]
+        with suppress(RuntimeError):  # it is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, mine, error)
+
+
+def _settle(kept: Sequence[_Kept], error: Exception | None) -> None:
+    for one in kept:
+        if one.done():  # its search was broken off
+            continue
+        if error is None:
+            one.set_result(None)
+        else:
+            one.set_exception(error)
 
 
 class _Pace:

@@ -52,8 +52,8 @@ class Store(Protocol):
 
     @property
     def gather_s(self) -> float:
-        """How long whoever writes many small keys may wait for more to go with one: 0 where a write
-        takes no round trip."""
+        """How long whoever writes many small keys may wait for more to go with one, at most; more
+        where each takes a round trip and is paid for."""
         ...
 
     def read(self, key: str) -> bytes | None:
