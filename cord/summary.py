@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cord.lake.query import query
 from cord.lake.run_tables import decoded_sql, spent_sql
-from cord.lake.runs import require_run
+from cord.lake.runs import RunDocument
 from cord.plan import META_PROVER
 from cord.usage import Usage, usage_of
 
@@ -116,9 +116,10 @@ class Summary:
         return asdict(self)
 
 
-def summarise(lake: Lake, run_id: str, counts: dict[str, int], release: str | None) -> Summary:
-    """Read a run's figures from the lake; `counts` are those of its deduplicate stage."""
-    document = require_run(lake, run_id)
+def summarise(lake: Lake, run: RunDocument, counts: dict[str, int]) -> Summary:
+    """Read a run's figures from the lake. `run` is its document as it is closed, `counts` are those
+    of its deduplicate stage."""
+    run_id = run.run_id
     usage = usage_of(lake, run_id)
     tables = f"with mine as ({decoded_sql(run_id)}), spent as ({spent_sql(run_id)}) "
     best = query(
@@ -134,13 +135,13 @@ def summarise(lake: Lake, run_id: str, counts: dict[str, int], release: str | No
         "group by teacher order by teacher",
     ).to_pylist()
     seconds = None
-    if document.ended_at is not None:
-        begun = document.started_at or document.created_at
-        seconds = (document.ended_at - begun).total_seconds()
+    if run.ended_at is not None:
+        begun = run.started_at or run.created_at
+        seconds = (run.ended_at - begun).total_seconds()
     scoring = usage.askers.get(META_PROVER)
     return Summary(
         run_id=run_id,
-        release=release,
+        release=run.release,
         problems=counts["problems"],
         correct=counts["correct"],
         records=counts["records"],
@@ -159,7 +160,7 @@ def summarise(lake: Lake, run_id: str, counts: dict[str, int], release: str | No
         cache_hits=_ratio(total["cached"], total["prompt"]),
         missing={row["teacher"]: int(row["n"]) for row in away},
         meta_prover=MetaProver(
-            document.engines.get(META_PROVER, ""),
+            run.engines.get(META_PROVER, ""),
             None if scoring is None else scoring.requests,
             None if scoring is None else scoring.seconds_busy,
         ),

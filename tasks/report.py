@@ -25,7 +25,9 @@ def report_run(
     release: str | None = None,
     message: str = "",
 ) -> dict[str, Any]:
-    """Close the run's document, write `summary.json`, and return the summary."""
+    """Write `summary.json`, show it, then close the run's document; returns the summary.
+
+    In this order: a run that dies in between is not closed, and a resume reports it again."""
     BOARD.enter("report")
     lake = open_lake(lake_uri)
     document = require_run(lake, run_id)
@@ -43,8 +45,7 @@ def report_run(
             "quarantined": counts["quarantined"],
         }
     )
-    save_run(lake, closed)
-    summary = summarise(lake, run_id, counts, release)
+    summary = summarise(lake, closed, counts)
     told = {"state": state, "message": message, **summary.to_json()}
     content = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
     lake.store.write(_summary_key(run_id), content.encode())
@@ -53,6 +54,7 @@ def report_run(
     if summary.servers:
         servers = [asdict(server) for server in summary.servers]
         artifacts.table(run_id, "servers", servers, f"What its servers counted during {run_id}")
+    save_run(lake, closed)
     return told
 
 

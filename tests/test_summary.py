@@ -18,7 +18,7 @@ from cord.lake.rows import (
     step_rows,
     trajectory_rows,
 )
-from cord.lake.runs import RunDocument, save_run
+from cord.lake.runs import RunDocument, require_run, save_run
 from cord.lake.schemas import SCHEMAS
 from cord.summary import Summary, summarise
 from cord.types import Candidate, Cost, Decoding, Problem, Round, Step, Trajectory
@@ -102,7 +102,7 @@ def test_what_was_spent_on_problems_that_were_set_aside_is_part_of_the_cost(lake
     for name in ("p1", "p2"):
         decoded(lake, "run", name)
     refused(lake, "run", "p3")
-    made = summarise(lake, "run", COUNTS, "demo@1")
+    made = summarise(lake, require_run(lake, "run"), COUNTS)
     assert adds_up(made)
     assert (made.tokens_proposed, made.tokens_kept, made.tokens_thrown_away) == (67, 20, 47)
     assert made.tokens_per_record == 67 and made.tokens_reused == 0
@@ -123,10 +123,10 @@ def test_a_run_counts_what_an_earlier_one_paid_once_and_says_so(lake: Lake) -> N
     decoded(lake, "second", "p2")
     decoded(lake, "third", "p1")  # another run at the same time: the smaller id counts
     decoded(lake, "a run elsewhere", "p3")
-    made = summarise(lake, "second", COUNTS, "demo@2")
+    made = summarise(lake, require_run(lake, "second"), COUNTS)
     assert adds_up(made)
     assert (made.tokens_proposed, made.tokens_reused, made.tokens_kept) == (60, 30, 20)
-    first = summarise(lake, "first", COUNTS, "demo@1")
+    first = summarise(lake, require_run(lake, "first"), COUNTS)
     assert adds_up(first) and first.tokens_proposed == 60
 
 
@@ -134,7 +134,7 @@ def test_a_cache_that_is_not_known_of_is_not_empty(lake: Lake) -> None:
     plan(lake, "run", {"p1": 0, "p2": 0})
     decoded(lake, "run", "p1", cached=None)
     decoded(lake, "run", "p2", cached=3)
-    made = summarise(lake, "run", COUNTS, None)
+    made = summarise(lake, require_run(lake, "run"), COUNTS)
     ada, ben = made.shares
     assert ada.cached_tokens is None and ada.cache_hits is None and ben.cached_tokens == 80
     assert made.cached_tokens is None and made.cache_hits is None
@@ -156,7 +156,7 @@ def test_what_the_processes_noted_is_summed_and_what_they_do_not_know_stays_so(l
         }  # fmt: skip
         content = Usage.model_validate(usage).model_dump_json().encode()
         lake.store.write(f"{usage_folder('run')}{number}.json", content)
-    made = summarise(lake, "run", COUNTS, None)
+    made = summarise(lake, require_run(lake, "run"), COUNTS)
     assert (made.shares[0].requests, made.shares[0].seconds_busy) == (4, 3.0)
     a, b, both = made.servers
     assert a.prompt_tokens is None and b.cache_hits is None
@@ -167,5 +167,5 @@ def test_a_run_says_who_was_missing(lake: Lake) -> None:
     plan(lake, "run", {"p1": 0, "p2": 0})
     decoded(lake, "run", "p1")
     decoded(lake, "run", "p2")
-    made = summarise(lake, "run", COUNTS, None)
+    made = summarise(lake, require_run(lake, "run"), COUNTS)
     assert made.missing == {"cyd": 1}

@@ -221,7 +221,7 @@ def _complete(lake: Lake, run_id: str, release: str) -> str:
 
 def _resummarise(lake: Lake, run_id: str) -> str:
     document = require_run(lake, run_id)
-    summary = summarise(lake, run_id, _counts(lake, document), document.release)
+    summary = summarise(lake, document, _counts(lake, document))
     content = json.dumps(summary.to_json(), indent=2, ensure_ascii=False) + "\n"
     lake.store.write(f"runs/{run_id}/summary.json", content.encode())
     return f"wrote runs/{run_id}/summary.json"

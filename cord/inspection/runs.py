@@ -58,7 +58,7 @@ def _of_run(census: Census, run_id: str, document: RunDocument) -> Iterator[Find
         yield Finding(
             "run without summary",
             summary,
-            "the run was closed, and stopped before its summary was written",
+            "the run is closed, and its summary is gone",
             f"everything it tells is in the tables: `cord query \"... where run_id = '{run_id}'\"`",
             since,
             run_id,

@@ -72,8 +72,8 @@ def all_steps(lake: Lake, run_id: str) -> Iterator[tuple[str, Step]]:
     yield "counts", lambda: lake.store.write(f"runs/{run_id}/counts.json", counts)
     yield "commit", lambda: commit_only(lake, run_id)
     yield "manifest", lambda: released(lake, run_id)
-    yield "close", lambda: save_run(lake, closed(lake, run_id))
     yield "summary", lambda: lake.store.write(f"runs/{run_id}/summary.json", b"{}")
+    yield "close", lambda: save_run(lake, closed(lake, run_id))
 
 
 def shard_steps(lake: Lake, run_id: str, shard: int) -> Iterator[tuple[str, Step]]:
