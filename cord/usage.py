@@ -199,6 +199,8 @@ def usage_of(lake: Lake, run_id: str) -> Usage:
 
 def _documents(lake: Lake, run_id: str) -> Iterable[Usage]:
     for key in sorted(lake.store.list(usage_folder(run_id))):
+        if not key.endswith(".json"):
+            continue  # moved aside by a repair
         try:
             yield Usage.model_validate_json(lake.store.read(key) or b"")
         except ValidationError:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from inspection.a_run import RUN, carry_out, released
 from inspection.damages import DAMAGES
@@ -80,6 +80,7 @@ def test_it_is_the_same_on_s3(lake: Lake, name: str) -> None:
 
 
 @settings(max_examples=4)
+@example(names=["torn summary", "torn usage"])
 @given(names=st.lists(st.sampled_from(MENDABLE), min_size=2, max_size=5, unique=True))
 def test_any_damages_together_are_mended(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, names: list[str]
