@@ -15,7 +15,10 @@ from typing import Annotated, Any
 import httpx
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
 from pydantic import Field
@@ -67,7 +70,8 @@ def refresh_on_request(
 def serve_runs(lake: str, limit: int, say: Callable[[str], None]) -> None:
     """Carry out what is asked for on the dashboard, `limit` runs at once, until Ctrl-C.
 
-    A Prefect server that goes away is waited for. Raises `UsageError` where there is none."""
+    The limit and the schedules that a user gave the deployment stay. A Prefect server that goes
+    away is waited for. Raises `UsageError` where there is none."""
     url = PREFECT_API_URL.value()
     if not url:
         raise UsageError(
@@ -86,6 +90,7 @@ def serve_runs(lake: str, limit: int, say: Callable[[str], None]) -> None:
                 pause_on_shutdown=False,
                 print_starting_message=False,
                 entrypoint_type=EntrypointType.MODULE_PATH,
+                **_set_by_the_user(),
             )
             return
         except Exception:
@@ -95,6 +100,33 @@ def serve_runs(lake: str, limit: int, say: Callable[[str], None]) -> None:
         while not _answers(url):
             time.sleep(LOOK_EVERY_S)
         say("cord: the Prefect server is back")
+
+
+def _set_by_the_user() -> dict[str, Any]:
+    """The deployment's limit and schedules; to serve it without naming them takes them away."""
+    try:
+        with get_client(sync_client=True) as client:
+            found = client.read_deployment_by_name(f"{refresh_on_request.name}/{DEPLOYMENT}")
+    except ObjectNotFound:
+        return {}
+    kept: dict[str, Any] = {
+        "schedules": [
+            DeploymentScheduleCreate(
+                **{
+                    name: getattr(one, name)
+                    for name in ("schedule", "active", "parameters", "slug")
+                }
+            )
+            for one in found.schedules
+        ]
+    }
+    if found.global_concurrency_limit is not None:
+        options = found.concurrency_options
+        kept["global_limit"] = ConcurrencyLimitConfig(
+            limit=found.global_concurrency_limit.limit,
+            **({} if options is None else options.model_dump()),
+        )
+    return kept
 
 
 def _carry_out(launch: Launch) -> dict[str, Any]:
