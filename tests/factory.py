@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from warm_cord import run_cord
 
 from cord.miniature.problems import distinct
 
@@ -81,7 +81,7 @@ class Factory:
         return path
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `cord` with these arguments."""
+        """Start `cord` with these arguments, as a shell does."""
         return subprocess.Popen(
             [str(BIN / "cord"), *arguments],
             cwd=self.folder,
@@ -93,15 +93,8 @@ class Factory:
         )
 
     def cord(self, *arguments: str, timeout: float = 300) -> Ran:
-        """Run `cord` to its end."""
-        process = self.start(*arguments)
-        try:
-            out, err = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            raise
-        return Ran(process.returncode, out, err)
+        """Run `cord` to its end (`warm_cord`)."""
+        return Ran(*run_cord(arguments, self.folder, self.environment, timeout))
 
     def run(self, *arguments: str) -> Ran:
         """`cord run` of the recipe, with JSON output."""
