@@ -3,7 +3,7 @@ r"""A proxy before a real S3 server that breaks what passes, as told.
     with FaultyS3(endpoint) as proxy:                          # proxy.endpoint instead
         proxy.aim(lost_answer, "PUT", r"\.json$", nth=2)       # the second such request
         proxy.aim(access_denied, "PUT", r"/releases/", times=None)   # each of them
-        proxy.storm = Storm(seed=7, share=0.2)                 # or at random
+        proxy.storm = Storm(7, 0.2, PASSING)                   # or at random
         held = proxy.hold("PUT", r"/releases/")                # it stands still from there
     proxy.counts["lost_answer"], proxy.injected
 
@@ -15,17 +15,17 @@ sides are parsed by h11, and what must be wrong on the wire is written by hand.
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import h11
 
 from benchmarks.s3_passage import PIECE, Passage
+from benchmarks.storm import Storm
 
 HANG_S = 60.0
 """Longer than a client waits."""
@@ -114,22 +114,6 @@ the client's whole patience, and the others last."""
 
 
 @dataclass
-class Storm:
-    """Faults at random on a share of all requests."""
-
-    seed: int
-    share: float
-    kinds: Sequence[Fault] = PASSING
-
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
-
-    def next_fault(self) -> Fault | None:
-        """What happens to the next request."""
-        return self._random.choice(self.kinds) if self._random.random() < self.share else None
-
-
-@dataclass
 class Aim:
     """A fault for some requests: those of a method whose path fits, from the nth one on."""
 
@@ -165,7 +149,7 @@ class FaultyS3:
 
     server: str
     """The real server's endpoint."""
-    storm: Storm | None = None
+    storm: Storm[Fault] | None = None
     counts: Counter[str] = field(default_factory=Counter)
     """Faults by name, and `passed`."""
     seen: list[str] = field(default_factory=list)

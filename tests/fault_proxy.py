@@ -2,7 +2,7 @@
 
     with FaultProxy(url) as proxy:                     # proxy.url instead of url
         proxy.faults.extend([hang, status(503)])       # the next two requests of `proxy.aim`
-        proxy.storm = Storm(seed=7, share=0.2)         # or at random, on every path
+        proxy.storm = Storm(7, 0.2, PASSING)           # or at random, on every path
         proxy.poison = (lambda body: 77 in body["prompt"], status(500))   # or always on some
         proxy.cut(); ...; proxy.mend()                 # or nobody listens any more
     proxy.counts["passed"], proxy.tokens               # what came through whole
@@ -17,15 +17,16 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import random
 import threading
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import h11
 import httpx
+
+from benchmarks.storm import Storm
 
 Json = dict[str, Any]
 
@@ -235,22 +236,6 @@ PASSING: tuple[Fault, ...] = (
 
 
 @dataclass
-class Storm:
-    """Faults at random on a share of all requests."""
-
-    seed: int
-    share: float
-    kinds: Sequence[Fault] = PASSING
-
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
-
-    def next_fault(self) -> Fault | None:
-        """What happens to the next request."""
-        return self._random.choice(self.kinds) if self._random.random() < self.share else None
-
-
-@dataclass
 class FaultProxy:
     """The proxy; a context manager."""
 
@@ -260,7 +245,7 @@ class FaultProxy:
     faults: deque[Fault] = field(default_factory=deque)
     aim: Callable[[Passage], bool] = lambda passage: passage.is_proposal
     """Which requests `faults` are for."""
-    storm: Storm | None = None
+    storm: Storm[Fault] | None = None
     poison: tuple[Callable[[Json], bool], Fault] | None = None
     """Requests to /v1/completions that always fail."""
     key: str | None = None

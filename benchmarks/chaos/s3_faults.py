@@ -25,7 +25,6 @@ from benchmarks.chaos.workshop import Workshop
 from benchmarks.faulty_s3 import (
     PASSING,
     FaultyS3,
-    Storm,
     access_denied,
     expired,
     full,
@@ -34,6 +33,7 @@ from benchmarks.faulty_s3 import (
     slow_down,
 )
 from benchmarks.figures import Figure, at_least, at_most
+from benchmarks.storm import Storm
 from cord.errors import LakeError
 from cord.lake import Lake, open_lake
 from cord.lake.audit import verify_release
@@ -171,7 +171,7 @@ def _refreshes(folder: Path, server: S3, faults: int, seed: int, tally: Tally) -
         number = 0
         while tally.injected < faults:
             with FaultyS3(server.endpoint) as proxy:
-                proxy.storm = Storm(seed + number, RUN_SHARE)
+                proxy.storm = Storm(seed + number, RUN_SHARE, PASSING)
                 through = replace(server, endpoint=proxy.endpoint)
                 mark = f"storm-{number}"
                 stormy = _workshop(folder, mark, through, prefect.environment_for_runs())

@@ -9,10 +9,11 @@ import fault_proxy
 import pytest
 from deltalake import DeltaTable
 from factory import STARTER, Factory
-from fault_proxy import FaultProxy, Passage, Storm
+from fault_proxy import FaultProxy, Passage
 from vllm_server import VllmProcess
 
 import cord.miniature
+from benchmarks.storm import Storm
 
 pytestmark = pytest.mark.slow
 

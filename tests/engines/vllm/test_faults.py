@@ -8,9 +8,10 @@ from pathlib import Path
 
 import fault_proxy
 import pytest
-from fault_proxy import FaultProxy, Passage, Storm, hang, status
+from fault_proxy import FaultProxy, Passage, hang, status
 
 import cord.miniature
+from benchmarks.storm import Storm
 from cord.engines import AnswerRequest, Proposal, ProposalRequest
 from cord.engines.vllm.engine import VllmEngine
 from cord.engines.vllm.server import Patience
@@ -72,7 +73,7 @@ def is_score(passage: Passage) -> bool:
 async def test_a_storm_changes_no_byte_and_counts_nothing_twice(proxy, quiet):
     engine = engine_behind(proxy, answer_s=3.0, look_s=3.0, tries=100, unusable_tries=20)
     await engine.describe()
-    proxy.storm = Storm(seed=7, share=0.3)
+    proxy.storm = Storm(7, 0.3, fault_proxy.PASSING)
     assert await ask_all(engine) == quiet
     # An answer that came whole, but too late for who had asked, passed and is not counted.
     assert sum(proposal.tokens for proposal in quiet[0]) <= proxy.tokens
