@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from factory import Factory
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("refresh")]  # who shares `undisturbed`
+Rows = list[dict[str, Any]]
 
 
 def decode_slowly(factory: Factory) -> None:
@@ -135,9 +136,26 @@ def test_the_same_recipe_gives_the_same_bytes_however_it_is_carried_out(factory:
     assert content("a", shards=1, workers=1) == content("b", shards=5, workers=3, in_flight=3)
 
 
+def records(factory: Factory) -> Rows:
+    columns = "problem_id, answer, messages, teachers, score"
+    return list(factory.ask(f"select {columns} from records order by problem_id"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, prefect_server: dict[str, str]) -> Rows:
+    """The records of the slow recipe, run in peace."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    lake = str(folder / "lake")
+    factory = Factory(folder, {**prefect_server, "CORD_LAKE": lake}, lake)
+    decode_slowly(factory)
+    ran = factory.run()
+    assert ran.code == 0, ran.err
+    return records(factory)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_gently_and_resume_gives_what_an_undisturbed_run_gives(
-    factory: Factory, number: signal.Signals
+    factory: Factory, number: signal.Signals, undisturbed: Rows
 ) -> None:
     decode_slowly(factory)
     process = factory.start("run", "recipe.yaml", "--run-id", "stopped")
@@ -150,34 +168,8 @@ def test_ctrl_c_stops_gently_and_resume_gives_what_an_undisturbed_run_gives(
     assert factory.cord("status", "stopped", "--json").json["state"] == "interrupted"
     resumed = factory.cord("resume", "stopped", "--json")
     assert resumed.code == 0, resumed.err
-    assert same_as_undisturbed(factory, resumed.json["release"])
-
-
-def test_after_kill_9_the_run_is_seen_as_interrupted_and_resumes(factory: Factory) -> None:
-    decode_slowly(factory)
-    process = factory.start("run", "recipe.yaml", "--run-id", "killed")
-    wait_until_decoding(factory, process)
-    time.sleep(1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
-    assert factory.cord("runs", "--json").json[0]["state"] == "interrupted"
-    resumed = factory.cord("resume", "killed", "--json")
-    assert resumed.code == 0, resumed.err
-    assert same_as_undisturbed(factory, resumed.json["release"])
-    twice = factory.ask(
-        "select problem_id, rank from trajectories group by all having count(*) > 1"
-    )
-    assert twice == []
-
-
-def same_as_undisturbed(factory: Factory, release: str) -> bool:
-    """Whether a release has the records of the same recipe run in peace in another lake."""
-    peace = str(factory.folder / "peace")
-    assert factory.run("--lake", peace).code == 0
-    columns = "problem_id, answer, messages, teachers, score"
-    ours = factory.ask(f"select {columns} from records order by problem_id", "--release", release)
-    theirs = factory.ask(f"select {columns} from records order by problem_id", "--lake", peace)
-    return bool(ours) and ours == theirs
+    assert resumed.json["release"] == "small@1"
+    assert records(factory) == undisturbed != []
 
 
 def test_a_contract_that_does_not_hold_stops_publication(factory: Factory) -> None:
