@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -23,18 +23,20 @@ from cord.ensemble import Ensemble, open_ensemble
 from cord.miniature.problems import benchmark_problems
 from cord.miniature.task import is_right, parse
 from cord.prompts import split_thinking
-from cord.recipe import Recipe, SearchSettings
+from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
+from cord.scoring import Criterion
 from cord.scoring.predictive import PredictivePerplexity
 from cord.scoring.simple import MaxLength, RandomChoice
-from cord.search import decode
-from cord.search.baselines import curate
+from cord.search import Seat, decode
 from cord.segmentation import segment
 from cord.types import Problem, Trajectory
 from cord.verification import verify
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "demo.yaml"
 WIDTH = 4
+BUDGET = 500
+"""Tokens a problem, a little more than the beam of 4 samples."""
 
 
 @dataclass(frozen=True)
@@ -102,35 +104,35 @@ def methods(recipe: Recipe, ensemble: Ensemble, seed: int) -> dict[str, Method]:
     settings = recipe.search
     score = PredictivePerplexity(ensemble.meta_prover)
 
-    def search(criterion: object, width: int) -> Method:
-        chosen: SearchSettings = settings.model_copy(update={"width": width})
+    def search(
+        criterion: Criterion, seats: Sequence[Seat] = ensemble.teachers, **changes: object
+    ) -> Method:
+        chosen = settings.model_copy(update={"width": WIDTH, **changes})
 
         async def run(problem: Problem) -> Answered:
-            decoding = await decode(problem, ensemble.teachers, criterion, chosen, seed)  # type: ignore[arg-type]
+            decoding = await decode(problem, seats, criterion, chosen, seed)
             return Answered(decoding.trajectories[0], decoding.proposed_tokens)
 
         return run
 
-    def alone(teacher: int) -> Method:
-        async def run(problem: Problem) -> Answered:
-            seats = ensemble.teachers[teacher : teacher + 1]
-            (written,) = await curate(problem, seats, score, settings, seed, samples=1)
-            return Answered(written, written.tokens)
-
-        return run
-
-    async def curation(problem: Problem) -> Answered:
-        written = await curate(problem, ensemble.teachers, score, settings, seed, samples=WIDTH)
-        return Answered(written[0], sum(t.tokens for t in written))
-
     table: dict[str, Method] = {
-        f"{seat.name} alone": alone(i) for i, seat in enumerate(ensemble.teachers)
+        f"{seat.name} alone": search(score, (seat,), strategy="curation", width=1)
+        for seat in ensemble.teachers
     }
-    table["max-length, beam 4"] = search(MaxLength(settings.max_step_tokens), WIDTH)
-    table["random, beam 4"] = search(RandomChoice(), WIDTH)
-    table["greedy (beam 1)"] = search(score, 1)
-    table["curation of 12"] = curation
-    table["CoRD, beam 4"] = search(score, WIDTH)
+    table["max-length, beam 4"] = search(MaxLength(settings.max_step_tokens))
+    table["random, beam 4"] = search(RandomChoice())
+    table["greedy (beam 1)"] = search(score, strategy="greedy")
+    table["curation of 12"] = search(score, strategy="curation")
+    table["CoRD, beam 4"] = search(score)
+    for budget in (BUDGET,):
+        for strategy in ("greedy", "mcts", "beam"):
+            table[f"{strategy}, {budget} tokens"] = search(
+                score, strategy=strategy, max_problem_tokens=budget
+            )
+    table["CoRD, ranked by mean"] = search(score, rank_by="mean")
+    table["CoRD, ranked steady"] = search(score, rank_by="steady")
+    table["CoRD, chosen by mean"] = search(score, choose_by="mean")
+    table["CoRD, chosen steady"] = search(score, choose_by="steady")
     return table
 
 

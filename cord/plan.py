@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 from cord.engines import EngineInfo
 from cord.fingerprint import fingerprint
-from cord.recipe import Recipe
+from cord.recipe import Recipe, SearchSettings
 from cord.search import ALGORITHM
 from cord.types import Problem, Quarantined
 
+_CAME_LATER = ("rank_by", "choose_by", "exploration")
+"""Settings that older searches did not have: at their defaults they name the same search."""
 META_PROVER = "meta-prover"
 """Name of the meta-prover's engine among a run's engines."""
 
@@ -43,6 +45,9 @@ def search_fingerprint(recipe: Recipe, engines: Mapping[str, EngineInfo]) -> str
 
     `engines` maps each teacher's name, and `META_PROVER`, to what its engine says of itself."""
     search = recipe.search.model_dump(mode="json")
+    for name in _CAME_LATER:
+        if search[name] == SearchSettings.model_fields[name].default:
+            del search[name]
     if search["criterion"] != "predictive-perplexity":
         meta_prover = None
     else:

@@ -206,13 +206,27 @@ class Teacher(Model):
     top_p: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
 
 
-class SearchSettings(Section):
-    """The beam search over steps (method.md, part 3)."""
+PathScore = Literal["last", "mean", "steady"]
+"""How the scores along a trajectory make one value (`cord.search.beam.value`)."""
 
-    strategy: Literal["beam"] = "beam"
+
+class SearchSettings(Section):
+    """The search over steps (method.md, part 3), or what it is compared with."""
+
+    strategy: Literal["beam", "greedy", "mcts", "curation"] = "beam"
+    """`cord.search.strategies` says what each does."""
     width: int = Field(default=4, ge=1, le=64)
-    """B: how many partial trajectories live on. 1 is greedy."""
+    """B: how many partial trajectories live on; of curation, how many whole ones each teacher
+    writes."""
+    rank_by: PathScore = "last"
+    """What lives on: by the last step's score (the paper's), or by all along the path."""
+    choose_by: PathScore | None = None
+    """Which of the finished is the answer; by default `rank_by`."""
+    exploration: Annotated[float, Field(ge=0, strict=False)] = 0.25
+    """C of `mcts`: how much a branch that was seldom visited is worth. Scores lie in (0, 1], and a
+    tree of few rounds must come to its leaves: the textbook's square root of 2 hardly goes down."""
     max_steps: int = Field(default=40, ge=1, le=10_000)
+    """Of one trajectory."""
     max_step_tokens: int = Field(default=1024, ge=1)
     """Cap on one proposal; a longer step goes on in the next round."""
     max_tokens: int = Field(default=20_480, ge=1)
@@ -227,6 +241,16 @@ class SearchSettings(Section):
     criterion: Literal["predictive-perplexity", "random", "max-length"] = "predictive-perplexity"
     instructions: str = INSTRUCTIONS
     """System message that asks for `### Step n.` sections."""
+
+    @property
+    def whole(self) -> bool:
+        """Teachers write whole trajectories, not steps."""
+        return self.strategy == "curation"
+
+    @property
+    def chosen_by(self) -> PathScore:
+        """How the answer of the search is chosen."""
+        return self.choose_by or self.rank_by
 
 
 class RunSettings(Section):

@@ -8,7 +8,7 @@ the problem's steps so far. Texts are exact: the concatenated step texts *are* t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Outcome = Literal["correct", "wrong", "undecided"]
@@ -152,6 +152,10 @@ class Candidate:
     """It is in the beam of the next round."""
     cost: Cost = NO_COST
     """What the proposal cost; of several with the same text, the first one's."""
+
+    def marked(self, kept: bool) -> Candidate:
+        """The same candidate, decided."""
+        return replace(self, kept=kept)
 
 
 @dataclass(frozen=True, slots=True)

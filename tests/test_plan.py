@@ -24,6 +24,7 @@ def info(identity: str) -> EngineInfo:
 
 ENGINES = {"a": info("A"), "b": info("B"), "meta-prover": info("A")}
 PROBLEM = Problem("p", "q", "1")
+BEFORE_STRATEGIES = "9b7ae472ff65774866e4bf066db5e30551ec7fc52646c32a43577c788404fe47"
 
 
 def changed(section: str, **fields: object) -> str:
@@ -41,6 +42,14 @@ def test_what_decides_a_trajectory_does() -> None:
     assert changed("run", seed=8) != same
     assert changed("search", width=2) != same
     assert search_fingerprint(RECIPE, {**ENGINES, "b": info("other weights")}) != same
+
+
+def test_settings_that_came_later_name_a_search_only_where_they_are_used() -> None:
+    """A search of the days before strategies is the same search still: its name is written here."""
+    assert search_fingerprint(RECIPE, ENGINES) == BEFORE_STRATEGIES
+    assert changed("search", rank_by="last", choose_by=None) == BEFORE_STRATEGIES
+    assert changed("search", rank_by="mean") != BEFORE_STRATEGIES
+    assert changed("search", strategy="mcts", exploration=1.0) != changed("search", strategy="mcts")
 
 
 def test_other_weights_of_the_meta_prover_are_another_search() -> None:

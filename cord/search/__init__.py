@@ -1,7 +1,8 @@
-"""Step-wise collaborative decoding: beam search over steps (method.md, part 3).
+"""Step-wise collaborative decoding: a search over steps (method.md, part 3).
 
-`beam` is pure: merge, select, rank. `asking` asks the teachers of a round, `reading` judges what
-they wrote, `decode` is the round loop over any engines and criterion.
+`beam` and `strategies` are pure: merge, select, rank, and what is continued next. `asking` asks the
+teachers of a round, `reading` judges what they wrote, `decode` is the round loop over any engines,
+criterion and strategy.
 """
 
 from cord.search.asking import Seat

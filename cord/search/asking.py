@@ -129,13 +129,14 @@ def next_request(
         newline = "" if not text or text.endswith("\n") else "\n"
         begun = sum(1 for i in range(len(prefix.steps)) if i == 0 or prefix.steps[i - 1].complete)
         opening = newline + step_opening(begun + 1)
+    most = settings.max_tokens if settings.whole else settings.max_step_tokens
     return ProposalRequest(
         question=problem.question,
         steps=prefix.steps,
         opening=opening,
         # Behind `</think>` a summary may number its steps again; only the thinking is cut there.
-        stop=() if closed else (STEP_HEADER,),
-        max_tokens=min(settings.max_step_tokens, settings.max_tokens - prefix.tokens),
+        stop=() if closed or settings.whole else (STEP_HEADER,),
+        max_tokens=min(most, settings.max_tokens - prefix.tokens),
         temperature=seat.temperature,
         top_p=seat.top_p,
         seed=request_seed(seed, problem.id, index, place, seat.name),

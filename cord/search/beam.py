@@ -1,4 +1,4 @@
-"""The pure part of the beam search: what merges, what lives on, what ranks first.
+"""The pure part of every search: what merges, what lives on, what ranks first.
 
 No network, no clock, no randomness: each function can be checked by hand.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cord.types import NO_COST, Candidate, Cost, Round, Step, Trajectory
+from cord.recipe import PathScore, SearchSettings
+from cord.types import NO_COST, Candidate, Cost, Step, Trajectory
 
 SMALLEST_SCORE = sys.float_info.min
 """Scores are perplexities in (0, 1]; one that underflows stays above 0, so that log S exists."""
@@ -71,32 +72,66 @@ def grow(prefix: Trajectory, candidate: Candidate) -> Trajectory:
     )
 
 
+def can_grow(trajectory: Trajectory, settings: SearchSettings) -> bool:
+    """Whether a teacher may add a step: it is neither finished nor at a cap."""
+    return (
+        not trajectory.finished
+        and trajectory.tokens < settings.max_tokens
+        and len(trajectory.steps) < settings.max_steps
+    )
+
+
+def value(trajectory: Trajectory, by: PathScore) -> float:
+    """What a trajectory is worth, from the scores S_1 ... S_T of its steps and S_0 of the empty
+    prefix; at most 0, higher is better.
+
+    - `last`: log S_T, the paper's. It also pays for wrong steps that happen to cancel.
+    - `mean`: the mean of log S_1 ... log S_T: what made the answer less likely on the way counts.
+    - `steady`: log S_T less the largest fall of log S on the way, from any earlier prefix.
+    """
+    logs = [math.log(score) for score in (trajectory.start_score, *_scores(trajectory))]
+    if by == "mean":
+        return math.fsum(logs[1:]) / (len(logs) - 1) if len(logs) > 1 else logs[0]
+    if by == "steady":
+        highest, fall = logs[0], 0.0
+        for log in logs:
+            highest = max(highest, log)
+            fall = max(fall, highest - log)
+        return logs[-1] - fall
+    return logs[-1]
+
+
+def _scores(trajectory: Trajectory) -> Iterator[float]:
+    return (step.score for step in trajectory.steps)
+
+
 def select(
-    beam: Sequence[Trajectory], candidates: Sequence[Candidate], width: int
+    beam: Sequence[Trajectory],
+    candidates: Sequence[Candidate],
+    width: int,
+    rank_by: PathScore = "last",
 ) -> tuple[tuple[Trajectory, ...], tuple[Candidate, ...]]:
     """The next beam, best first, and the candidates with `kept` set.
 
-    Finished trajectories compete with the candidates by their score and keep their place while it
-    is among the top `width`; a prefix that was not continued falls out. Equal scores keep the
+    Finished trajectories compete with the candidates by their value and keep their place while it
+    is among the top `width`; a prefix that was not continued falls out. Equal values keep the
     order: finished before new, then by beam, then by teacher.
     """
     pool: list[tuple[Trajectory, int | None]] = [(t, None) for t in beam if t.finished]
     pool += [(grow(beam[c.beam], c), place) for place, c in enumerate(candidates)]
-    pool.sort(key=lambda entry: -entry[0].score)
+    pool.sort(key=lambda entry: -value(entry[0], rank_by))
     best = pool[:width]
     kept = {place for _, place in best}
-    marked = tuple(replace(c, kept=place in kept) for place, c in enumerate(candidates))
+    marked = tuple(c.marked(place in kept) for place, c in enumerate(candidates))
     return tuple(trajectory for trajectory, _ in best), marked
 
 
-def replay(start: Trajectory, rounds: Iterable[Round], width: int) -> tuple[Trajectory, ...]:
-    """The beam that these decided rounds have led to, from the empty trajectory `start`."""
-    beam: tuple[Trajectory, ...] = (start,)
-    for decided in rounds:
-        beam = select(beam, decided.candidates, width)[0] or beam
-    return beam
+def rank(trajectories: Sequence[Trajectory], by: PathScore = "last") -> tuple[Trajectory, ...]:
+    """Finished trajectories first, then by value: index 0 is the answer of the search."""
+    return tuple(trajectories[place] for place in order(trajectories, by))
 
 
-def rank(beam: Iterable[Trajectory]) -> tuple[Trajectory, ...]:
-    """Finished trajectories first, then by score: index 0 is the answer of the search."""
-    return tuple(sorted(beam, key=lambda t: (not t.finished, -t.score)))
+def order(trajectories: Sequence[Trajectory], by: PathScore) -> list[int]:
+    """Places of the trajectories, best first."""
+    places = range(len(trajectories))
+    return sorted(places, key=lambda i: (not trajectories[i].finished, -value(trajectories[i], by)))

@@ -1,7 +1,7 @@
-"""The round loop: teachers continue each prefix, the criterion scores, the beam keeps the best.
+"""The round loop: teachers continue each prefix, the criterion scores, the strategy decides.
 
-Written against two protocols, an `Engine` that proposes and a `Criterion` that scores, so that it
-runs on three made-up log-probabilities as well as on a cluster.
+Written against three protocols, an `Engine` that proposes, a `Criterion` that scores and a
+`Strategy` that decides, so that it runs on three made-up log-probabilities as well as on a cluster.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from cord.errors import ContextTooLong
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
 from cord.search.asking import Seat, ask_teachers, costs_by_teacher
-from cord.search.beam import Draft, merge, rank, replay, scored, select
+from cord.search.beam import SMALLEST_SCORE, Draft, merge, scored
+from cord.search.strategies import open_strategy
 from cord.types import Candidate, Decoding, Problem, Progress, Round, Trajectory
 
 ALGORITHM = 2
@@ -34,34 +35,31 @@ async def decode(
 ) -> Decoding:
     """Search one problem's trajectory, step by step (method.md, part 3).
 
-    Every round asks each of the K teachers to continue each growing prefix (at most B * K
-    proposals), scores what they wrote, and keeps the top `settings.width`. It ends when the whole
-    beam is finished, when nothing can grow, after `settings.max_steps` rounds, or when
-    `settings.max_problem_tokens` are spent. `on_round` hears the empty prefix's score and every
-    decided round; the next one begins when it returns. With `so_far` the search goes on behind the
-    rounds that were decided before. Raises `EngineError` when an engine fails for good; with
-    `go_on_without_lost` a teacher that is away is only noted in its round. `urgency` is the first
-    round's (`ProposalRequest.urgency`)."""
+    Every round asks each of the K teachers to continue each prefix that the strategy names, scores
+    what they wrote, and lets the strategy decide what lives on (the beam: the top
+    `settings.width` of at most B * K). It ends when the strategy names none (the beam: when all of
+    it is finished or nothing can grow), or when `settings.max_problem_tokens` are spent. `on_round`
+    hears the empty prefix's score and every decided round; the next one begins when it returns.
+    With `so_far` the search goes on behind the rounds that were decided before. Raises
+    `EngineError` when an engine fails for good; with `go_on_without_lost` a teacher that is away is
+    only noted in its round. `urgency` is the first round's (`ProposalRequest.urgency`)."""
     if so_far is None:
         so_far = Progress(await criterion.score(problem, (), f"{seed}:{problem.id}:start"), ())
     start, rounds = so_far.start_score, list(so_far.rounds)
-    beam = replay(Trajectory(start_score=start), rounds, settings.width)
+    strategy = open_strategy(Trajectory(start_score=max(start, SMALLEST_SCORE)), settings)
+    for decided in rounds:
+        strategy.take(decided.candidates)
     spent, budget = sum(r.proposed_tokens for r in rounds), settings.max_problem_tokens or math.inf
-    for index in range(len(rounds), settings.max_steps):
-        growing = [(place, t) for place, t in enumerate(beam) if _can_grow(t, settings)]
-        came_to_nothing = bool(rounds) and not rounds[-1].candidates
-        if not growing or came_to_nothing or spent >= budget:
-            break
+    while spent < budget and (growing := strategy.growing()):
+        index = len(rounds)
         answers = await ask_teachers(
             problem, growing, teachers, settings, seed, index, go_on_without_lost, urgency + index
         )
         drafts = merge(answer.draft for answer in answers if answer.draft)
         candidates, unscored = await _score(problem, drafts, criterion, f"{seed}:{index}")
-        kept, candidates = select(beam, candidates, settings.width)
-        beam = kept or beam
         decided = Round(
             index,
-            candidates,
+            strategy.take(candidates),
             (*((a.teacher, a.reason) for a in answers if a.reason), *unscored),
             costs_by_teacher(answers),
             tuple(dict.fromkeys(a.teacher for a in answers if a.missing)),
@@ -70,11 +68,7 @@ async def decode(
         spent += decided.proposed_tokens
         if on_round is not None:
             await on_round(start, decided)
-    return Decoding(problem, rank(beam), tuple(rounds))
-
-
-def _can_grow(trajectory: Trajectory, settings: SearchSettings) -> bool:
-    return not trajectory.finished and trajectory.tokens < settings.max_tokens
+    return Decoding(problem, strategy.best(), tuple(rounds))
 
 
 async def _score(

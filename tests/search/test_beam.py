@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cord.search.beam import Draft, grow, merge, rank, scored, select
+from cord.search.beam import Draft, grow, merge, rank, scored, select, value
 from cord.types import Candidate, Step, Trajectory
 
 
@@ -97,3 +97,33 @@ def test_no_dropped_trajectory_scores_higher_than_a_kept_one(
     assert len(beam) == min(width, len(pool))
     assert [t.score for t in beam] == sorted((t.score for t in pool), reverse=True)[:width]
     assert sum(c.kept for c in marked) == sum(1 for t in beam if t.text.startswith("c"))
+
+
+def path(*scores: float, start: float = 0.5) -> Trajectory:
+    return Trajectory(tuple(step("s", score) for score in scores), start_score=start)
+
+
+def test_the_value_of_a_path_by_hand() -> None:
+    fell = path(0.8, 0.1, 0.4)
+    assert value(fell, "last") == pytest.approx(math.log(0.4))
+    assert value(fell, "mean") == pytest.approx(math.log(0.8 * 0.1 * 0.4) / 3)
+    assert value(fell, "steady") == pytest.approx(math.log(0.4) - math.log(0.8 / 0.1))
+    assert value(path(0.25), "steady") == pytest.approx(math.log(0.25) - math.log(2)), "at once"
+    for by in ("last", "mean", "steady"):
+        assert value(path(), by) == pytest.approx(math.log(0.5))
+
+
+@given(st.lists(st.floats(1e-9, 1.0), max_size=8), st.floats(1e-9, 1.0))
+def test_a_path_is_worth_at_most_its_last_step_and_that_where_it_never_fell(
+    scores: list[float], start: float
+) -> None:
+    rising = path(*sorted(s for s in scores if s >= start), start=start)
+    assert value(rising, "steady") == value(rising, "last")
+    assert value(path(*scores, start=start), "steady") <= value(path(*scores, start=start), "last")
+
+
+def test_ranked_by_the_mean_luck_at_the_end_does_not_pay() -> None:
+    lucky, right = path(0.01, 1.0), path(0.6, 0.9)
+    assert rank([lucky, right], "last")[0] is lucky
+    assert rank([lucky, right], "mean")[0] is right
+    assert rank([lucky, right], "steady")[0] is right

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from doubles.scripted_engine import ScriptedEngine
@@ -85,11 +86,21 @@ def through_the_journal(progress: Progress) -> Progress:
     width=st.integers(1, 4),
     budget=st.sampled_from([None, 60, 200]),
     max_tokens=st.sampled_from([40, 400]),
+    strategy=st.sampled_from(["beam", "greedy", "mcts", "curation"]),
+    rank_by=st.sampled_from(["last", "mean", "steady"]),
 )
 def test_however_often_it_is_broken_off_the_decoding_is_the_same_and_no_round_is_asked_twice(
-    seed: int, crashes: list[int], width: int, budget: int | None, max_tokens: int
+    seed: int,
+    crashes: list[int],
+    width: int,
+    budget: int | None,
+    max_tokens: int,
+    strategy: Any,
+    rank_by: Any,
 ) -> None:
     chosen = SearchSettings(
+        strategy=strategy,
+        rank_by=rank_by,
         width=width,
         max_steps=7,
         max_step_tokens=16,
