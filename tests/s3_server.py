@@ -1,21 +1,15 @@
 """Real S3 servers on loopback, each started once for a test session.
 
-`moto_s3` is `moto_server` in a process of its own: fast, keeps conditions, takes any credentials.
+`moto_s3` is `moto_server` (`benchmarks.chaos.servers`): fast, keeps conditions, takes any keys.
 `ceph_s3` is Ceph (`benchmarks.chaos.ceph`): it refuses wrong credentials.
 """
 
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -23,6 +17,7 @@ import pytest
 from botocore.config import Config
 
 from benchmarks.chaos.ceph import absent_programs, ceph
+from benchmarks.chaos.servers import moto
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -73,14 +68,14 @@ class S3Server:
 
 
 @pytest.fixture(scope="session")
-def moto_s3() -> Iterator[S3Server]:
+def moto_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A `moto_server` process."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with ExitStack() as stack:
-        process = _start(stack, command)
-        _wait_until(lambda: _answers(port), process, 30)
-        yield S3Server(f"http://127.0.0.1:{port}", "moto-key", "moto-secret")
+    server = moto(tmp_path_factory.mktemp("moto"))
+    try:
+        server.start()
+        yield S3Server(server.endpoint, server.access_key, server.secret_key)
+    finally:
+        server.kill()
 
 
 @pytest.fixture(scope="session")
@@ -90,50 +85,3 @@ def ceph_s3() -> Iterator[S3Server]:
         pytest.skip(f"no {', '.join(absent)}: apt-get install ceph-mon ceph-osd radosgw")
     with ceph() as gateway:
         yield S3Server(gateway.endpoint, gateway.access_key, gateway.secret_key)
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _start(
-    stack: ExitStack, command: list[str], folder: Path | None = None
-) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    stack.callback(_stop, process)
-    return process
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _wait_until(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float
-) -> None:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{process.args!r} is not up after {seconds:g} s")
-        time.sleep(0.1)

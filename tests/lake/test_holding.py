@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from s3_server import S3Server, free_port
+from s3_server import S3Server
 
+from benchmarks.chaos.servers import free_port
 from cord.errors import RunHeld, RunLost
 from cord.lake import Lake, open_lake
 from cord.lake.holder import Holder

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from s3_server import S3Server, free_port
+from s3_server import S3Server
 
+from benchmarks.chaos.servers import free_port
 from cord.errors import LakeError
 from cord.lake.folder import FolderStore
 from cord.lake.store import checked_key, open_store
