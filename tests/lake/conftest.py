@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from s3_server import S3Server
 
+from benchmarks.faulty_s3 import FaultyS3
 from cord.lake import Lake, open_lake
 from cord.lake.schemas import SCHEMAS
 
@@ -28,6 +29,32 @@ def use_s3(monkeypatch: pytest.MonkeyPatch) -> Callable[[S3Server], str]:
         return f"s3://{server.new_bucket()}/some/lake"
 
     return use
+
+
+@pytest.fixture
+def server(moto_s3: S3Server) -> S3Server:
+    """The S3 server behind `proxy`."""
+    return moto_s3
+
+
+@pytest.fixture
+def proxy(server: S3Server) -> Iterator[FaultyS3]:
+    """What breaks requests on their way to `server`, as told."""
+    with FaultyS3(server.endpoint) as made:
+        yield made
+
+
+@pytest.fixture
+def uri_behind_proxy(
+    server: S3Server,
+    proxy: FaultyS3,
+    use_s3: Callable[[S3Server], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """Address of an empty place on `server`, which this process reaches through `proxy`."""
+    made = use_s3(server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    return made
 
 
 @pytest.fixture(params=STORES)

@@ -11,11 +11,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from s3_server import S3Server
 
 from benchmarks.chaos.plausible import append_all, rows
 from benchmarks.faulty_s3 import FaultyS3
@@ -95,21 +94,8 @@ def whose(lake: Lake) -> dict[str, set[str]]:
 
 
 @pytest.fixture
-def proxy(moto_s3: S3Server) -> Iterator[FaultyS3]:
-    with FaultyS3(moto_s3.endpoint) as made:
-        yield made
-
-
-@pytest.fixture
-def uri(
-    moto_s3: S3Server,
-    proxy: FaultyS3,
-    use_s3: Callable[[S3Server], str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> str:
-    made = use_s3(moto_s3)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-    return made
+def uri(uri_behind_proxy: str) -> str:
+    return uri_behind_proxy
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -37,24 +37,12 @@ def server(request: pytest.FixtureRequest) -> S3Server:
 
 
 @pytest.fixture
-def proxy(server: S3Server) -> Iterator[FaultyS3]:
-    with FaultyS3(server.endpoint) as made:
-        yield made
-
-
-@pytest.fixture
 def lake(
-    server: S3Server,
-    proxy: FaultyS3,
-    use_s3: Callable[[S3Server], str],
-    monkeypatch: pytest.MonkeyPatch,
-    make_rows: Rows,
+    uri_behind_proxy: str, proxy: FaultyS3, monkeypatch: pytest.MonkeyPatch, make_rows: Rows
 ) -> Lake:
     """A lake behind the proxy, with rows and a release in it; a silent server is given up soon."""
-    uri = use_s3(server)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
     monkeypatch.setenv("CORD_S3_TIMEOUT", "1")
-    made = open_lake(uri, create=True)
+    made = open_lake(uri_behind_proxy, create=True)
     made.store.write("key", b"x" * 5000)
     made.tables.append_once("steps", make_rows("steps", ["p1", "p2"]), "run/0")
     release(made, make_rows("records", ["p1"]), "run")
