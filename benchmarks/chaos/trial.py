@@ -92,51 +92,40 @@ def endure(
 ) -> Outcome:
     """Kill a run up to `most` times, then let it end, and look what it has made."""
     try:
-        return _endure(workshop, meter, life, victims, most, rng)
+        outcome, begun_at = Outcome(), meter.tokens
+        process, at_start = _start(workshop, rng), begun_at
+        while len(outcome.kills) < most:
+            if process.poll() is not None:
+                if process.returncode == 0:
+                    break
+                _note_failure(workshop, process, outcome)
+                process, at_start = _start(workshop, rng), meter.tokens
+            sampled = meter.tokens - begun_at
+            moment = rng.uniform(0, life.left_s(sampled))
+            if wait_s(process, moment):
+                continue
+            victim, stage = next(victims), workshop.stage
+            sampled, before = meter.tokens - begun_at, time.monotonic()
+            is_decoding = at_start < begun_at + sampled < begun_at + life.tokens
+            if not victim.strike(workshop, process, rng):
+                continue
+            outcome.kills.append(victim.name)
+            outcome.in_decoding += is_decoding
+            print(
+                f"  {workshop.mark} kill {len(outcome.kills)}: {victim.name} after {moment:.2f} s, "
+                f"{sampled / life.tokens:.0%} decoded, {stage!r}"
+                + (f", away {away:.1f} s" if (away := time.monotonic() - before) > 1 else ""),
+                flush=True,
+            )
+            if process.poll() is not None:
+                process, at_start = _start(workshop, rng), meter.tokens
+        _let_it_end(workshop, process, outcome, rng)
+        outcome.tokens = meter.tokens - begun_at
+        _inspect(workshop, life, outcome)
+        return outcome
     finally:
         for pid in marked(workshop.mark):
             kill(pid)
-
-
-def _endure(
-    workshop: Workshop,
-    meter: Meter,
-    life: Life,
-    victims: Iterator[Victim],
-    most: int,
-    rng: random.Random,
-) -> Outcome:
-    outcome, begun_at = Outcome(), meter.tokens
-    process, at_start = _start(workshop, rng), begun_at
-    while len(outcome.kills) < most:
-        if process.poll() is not None:
-            if process.returncode == 0:
-                break
-            _note_failure(workshop, process, outcome)
-            process, at_start = _start(workshop, rng), meter.tokens
-        sampled = meter.tokens - begun_at
-        moment = rng.uniform(0, life.left_s(sampled))
-        if wait_s(process, moment):
-            continue
-        victim, stage = next(victims), workshop.stage
-        sampled, before = meter.tokens - begun_at, time.monotonic()
-        is_decoding = at_start < begun_at + sampled < begun_at + life.tokens
-        if not victim.strike(workshop, process, rng):
-            continue
-        outcome.kills.append(victim.name)
-        outcome.in_decoding += is_decoding
-        print(
-            f"  {workshop.mark} kill {len(outcome.kills)}: {victim.name} after {moment:.2f} s, "
-            f"{sampled / life.tokens:.0%} decoded, {stage!r}"
-            + (f", away {away:.1f} s" if (away := time.monotonic() - before) > 1 else ""),
-            flush=True,
-        )
-        if process.poll() is not None:
-            process, at_start = _start(workshop, rng), meter.tokens
-    _let_it_end(workshop, process, outcome, rng)
-    outcome.tokens = meter.tokens - begun_at
-    _inspect(workshop, life, outcome)
-    return outcome
 
 
 def _start(workshop: Workshop, rng: random.Random) -> subprocess.Popen[bytes]:
