@@ -89,6 +89,7 @@ async def test_a_turn_that_the_model_ends_is_told_from_a_stop_and_from_the_cap(e
     capped = await engine.propose(asking(temperature=0.0, max_tokens=2))
     ended = await engine.propose(asking(temperature=0.0, max_tokens=500, stop=()))
     assert (stopped.finish, capped.finish, ended.finish) == ("stop", "length", "end")
+    assert (stopped.stopped_at, capped.stopped_at, ended.stopped_at) == ("=", "", "")
     assert "\\boxed{" in ended.text
 
 

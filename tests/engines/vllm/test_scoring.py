@@ -8,14 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 from doubles.vllm_answers import VllmAnswers, raw, status
+from engines.vllm.asking import QUICK, scoring
 
-from cord.engines import AnswerRequest
-from cord.engines.vllm.engine import VllmEngine
 from cord.engines.vllm.scoring_ways import WAYS, WayLost
-from cord.engines.vllm.server import Patience, VllmServer
+from cord.engines.vllm.server import VllmServer
 from cord.errors import ContextTooLong, EngineError
 
-QUICK = Patience(total_s=2.0, first_wait_s=0.01, longest_wait_s=0.05, first_contact_s=0.2)
 CONTEXT, ANSWERS = (1, 2, 3), [(52, 50), (65,), (7, 8, 9)]
 FAST = [name for name in WAYS if name != "prompt-logprobs"]
 
@@ -32,19 +30,10 @@ def server() -> Iterator[VllmAnswers]:
         yield answers
 
 
-@pytest.fixture
-def engine(server: VllmAnswers) -> VllmEngine:
-    return VllmEngine(server.url, "m", patience=QUICK)
-
-
 def able(server: VllmAnswers) -> VllmServer:
     """A server that knows every way."""
     server.forces = server.replays = True
     return VllmServer(server.url, "m", patience=QUICK)
-
-
-def scoring(*answers: str) -> AnswerRequest:
-    return AnswerRequest("1+1?", (), "</think>{", answers)
 
 
 def plain_probes(server: VllmAnswers) -> int:
