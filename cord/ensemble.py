@@ -152,7 +152,7 @@ def _innermost(engine: Engine) -> Engine:
 
 def open_ensemble(recipe: Recipe, folder: Path) -> Ensemble:
     """Open a recipe's models. Raises `EngineError` for a local model that is not there."""
-    words, patience = recipe.search.instructions, Patience(total_s=recipe.run.patience_s)
+    words, patience = recipe.search.worded, Patience(total_s=recipe.run.patience_s)
     teachers = tuple(
         Seat(
             t.name, AskedBy(open_engine(t, words, folder, patience), t.name), t.temperature, t.top_p

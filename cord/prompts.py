@@ -20,6 +20,13 @@ INSTRUCTIONS = (
     "'The final answer is \\boxed{...}'."
 )
 
+PLAIN_INSTRUCTIONS = (
+    "Solve the problem. Think first, inside <think> and </think>. "
+    "When the reasoning is complete, close it with </think> and end with the sentence "
+    "'The final answer is \\boxed{...}'."
+)
+"""The same without sections: for steps that are cut at blank lines or reflection cues."""
+
 ANSWER_PROBE = THINK_CLOSE + "\n\nThe final answer is \\boxed{"
 """Behind the thinking, in front of the answer that is scored; its own tokens do not count."""
 

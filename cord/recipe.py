@@ -23,7 +23,8 @@ from pydantic import (
     model_validator,
 )
 
-from cord.prompts import INSTRUCTIONS
+from cord.prompts import INSTRUCTIONS, PLAIN_INSTRUCTIONS
+from cord.segmentation import Segmentation
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -237,10 +238,18 @@ class SearchSettings(Section):
     quorum: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
     """A round closes when this share of its proposals has come (0.9: 11 of 12); the laggards are
     broken off. 1 waits for all, and only then do the same seeds give the same trajectories."""
-    segmentation: Literal["prompt-guided"] = "prompt-guided"
+    segmentation: Segmentation = "prompt-guided"
+    """Where a step ends (`cord.search.cutting`)."""
     criterion: Literal["predictive-perplexity", "random", "max-length"] = "predictive-perplexity"
     instructions: str = INSTRUCTIONS
-    """System message that asks for `### Step n.` sections."""
+    """System message that asks for `### Step n.` sections. Where steps are cut in another way, the
+    default asks for none."""
+
+    @property
+    def worded(self) -> str:
+        """The instructions as the models get them."""
+        plain = self.segmentation != "prompt-guided" and self.instructions == INSTRUCTIONS
+        return PLAIN_INSTRUCTIONS if plain else self.instructions
 
     @property
     def whole(self) -> bool:
@@ -346,6 +355,13 @@ class Recipe(Section):
             raise ValueError(
                 f"meta_prover {self.meta_prover!r} is none of the teachers ({', '.join(names)}); "
                 "name one of them, or give a model of its own"
+            )
+        cued = self.search.segmentation == "reflection-cue"
+        if cued and (texts := [t.name for t in self.teachers if t.kind == "openai"]):
+            raise ValueError(
+                f"search.segmentation is reflection-cue, and teacher {texts[0]} is behind an "
+                "OpenAI-compatible endpoint (`engine: openai`), which takes no more than four stop "
+                "strings; serve it with vLLM, or cut steps by prompt-guided or line-break"
             )
         scored = self.search.criterion == "predictive-perplexity"
         if scored and self.meta_prover_model.kind == "openai":

@@ -81,6 +81,8 @@ class Step:
     """log S_t - log S_(t-1): what this step did for the answer (method.md, part 2)."""
     complete: bool = True
     """False when the step met the token cap: the next round goes on with the same step."""
+    leads_to: str = ""
+    """What the next step opens with, where the step itself decides that (`cord.search.cutting`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ class Proposal:
     """How many tokens were sampled for it (stop and end tokens included: they were paid for)."""
     finish: FinishReason
     """`stop`: met a stop string; `end`: the model ended its turn; `length`: met `max_tokens`."""
+    stopped_at: str = ""
+    """The stop string that was met, where the engine says which."""
     prompt_tokens: int = 0
     """Tokens of the prompt, opening included."""
     cached_tokens: int | None = field(default=None, compare=False)

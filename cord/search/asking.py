@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from cord.engines import Engine, ProposalRequest
 from cord.errors import ContextTooLong, EngineUnreachable
-from cord.prompts import STEP_HEADER, THINK_CLOSE, step_opening
 from cord.recipe import SearchSettings
 from cord.search.beam import Draft
+from cord.search.cutting import leads_to, opening, stops
 from cord.search.reading import cost_of, read_proposal
 from cord.seeds import request_seed
 from cord.types import NO_COST, Cost, Problem, Trajectory
@@ -69,7 +69,14 @@ async def ask_teachers(
                 raise
             return Answer(seat.name, reason=str(error), missing=True)
         cost = cost_of(proposal)
-        draft = read_proposal(place, prefix, seat.name, request.opening, proposal)
+        draft = read_proposal(
+            place,
+            prefix,
+            seat.name,
+            request.opening,
+            proposal,
+            leads_to(proposal, settings.segmentation),
+        )
         if isinstance(draft, str):
             return Answer(seat.name, reason=draft, cost=cost)
         return Answer(seat.name, draft, cost=cost)
@@ -121,21 +128,12 @@ def next_request(
     urgency: int,
 ) -> ProposalRequest:
     """What to ask a teacher for behind a prefix: a new step, or the rest of a cut one."""
-    text = prefix.text
-    closed = THINK_CLOSE in text
-    if prefix.steps and (closed or not prefix.steps[-1].complete):
-        opening = ""
-    else:
-        newline = "" if not text or text.endswith("\n") else "\n"
-        begun = sum(1 for i in range(len(prefix.steps)) if i == 0 or prefix.steps[i - 1].complete)
-        opening = newline + step_opening(begun + 1)
     most = settings.max_tokens if settings.whole else settings.max_step_tokens
     return ProposalRequest(
         question=problem.question,
         steps=prefix.steps,
-        opening=opening,
-        # Behind `</think>` a summary may number its steps again; only the thinking is cut there.
-        stop=() if closed or settings.whole else (STEP_HEADER,),
+        opening=opening(prefix, settings.segmentation),
+        stop=() if settings.whole else stops(prefix, settings.segmentation),
         max_tokens=min(most, settings.max_tokens - prefix.tokens),
         temperature=seat.temperature,
         top_p=seat.top_p,

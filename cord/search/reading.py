@@ -19,7 +19,12 @@ LOOP_TIMES = 4
 
 
 def read_proposal(
-    place: int, prefix: Trajectory, teacher: str, opening: str, proposal: Proposal
+    place: int,
+    prefix: Trajectory,
+    teacher: str,
+    opening: str,
+    proposal: Proposal,
+    leads_to: str = "",
 ) -> Draft | str:
     """Turn what a teacher wrote into a draft, or say why it cannot be one."""
     text, token_ids, cut = proposal.text, proposal.token_ids, proposal.finish == "length"
@@ -35,7 +40,7 @@ def read_proposal(
         return "a repetition loop: it ran into the token cap saying the same again and again"
     if THINK_OPEN in body or (closing is not None and THINK_CLOSE in closing):
         return "a stray thinking tag"
-    if not thinking.strip() or not thinking.removeprefix(step_opening(1)).strip():
+    if closing is not None and not thinking.removeprefix(step_opening(1)).strip():
         return "closed its thinking before any step"
     cut = cut or (closing is not None and proposal.finish == "stop")
     if closing is not None and answer is None and not cut:
@@ -51,6 +56,7 @@ def read_proposal(
         score=0.0,
         gain=0.0,
         complete=not cut or finished,
+        leads_to=leads_to,
     )
     return Draft(place, prefix, step, finished, answer if finished else None, cost_of(proposal))
 

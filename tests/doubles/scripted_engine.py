@@ -33,17 +33,17 @@ class ScriptedEngine:
         self.requests.append(request)
         if self.jitter:  # answers come back in any order
             await asyncio.sleep(random.random() / 1000)
-        body, finish = self.say(request), "end"
-        for stop in request.stop:
-            if stop in body:
-                body, finish = body.partition(stop)[0], "stop"
+        body, finish, met = self.say(request), "end", ""
+        if found := [(body.find(stop), stop) for stop in request.stop if stop in body]:
+            place, met = min(found)
+            body, finish = body[:place], "stop"
         words = body.split(" ")
         if len(words) > request.max_tokens:
-            body, finish = " ".join(words[: request.max_tokens]), "length"
+            body, finish, met = " ".join(words[: request.max_tokens]), "length", ""
         text = request.opening + body
         tokens = min(len(words), request.max_tokens)
         ids = tuple(text.encode())
-        return Proposal(text, ids, f"scripted:{self.name}", tokens, finish)  # type: ignore[arg-type]
+        return Proposal(text, ids, f"scripted:{self.name}", tokens, finish, met)  # type: ignore[arg-type]
 
     async def answer_logprobs(self, request: AnswerRequest) -> Sequence[tuple[float, ...]]:
         self.scored.append(request)

@@ -87,6 +87,7 @@ class EmbeddedEngine:
             model=self._info.identity,
             tokens=written.tokens,
             finish=written.finish,
+            stopped_at=written.stopped_at,
             prompt_tokens=prefix.length,
             cached_tokens=written.cached_tokens,
             seconds=time.monotonic() - begun,

@@ -47,6 +47,8 @@ class Written:
     finish: FinishReason
     cached_tokens: int | None
     """Of the prefix, those that were remembered; None where the model's cache cannot be kept."""
+    stopped_at: str = ""
+    """The stop string that was met."""
 
 
 class _Writer:
@@ -66,7 +68,12 @@ class _Writer:
             ids = tuple(self.writing.ids(tokenizer.text_ids))
             self.ticket.done(
                 Written(
-                    self.writing.text, ids, len(self.writing.sampled), finish, self.cached_tokens
+                    self.writing.text,
+                    ids,
+                    len(self.writing.sampled),
+                    finish,
+                    self.cached_tokens,
+                    self.writing.stopped_at,
                 )
             )
 

@@ -32,6 +32,8 @@ class Writing:
         """`ends`: ids that end the turn. `limit`: the most tokens to sample."""
         self.sampled: list[int] = []
         self.text = ""
+        self.stopped_at = ""
+        """The stop string that was met."""
         self._backend = backend
         self._stream = DecodeStream(ids=list(prefix[-CONTEXT_IDS:]), skip_special_tokens=False)
         self._stop = [string for string in stop if string]
@@ -58,10 +60,10 @@ class Writing:
         seen = max(0, len(self.text) - self._reach)
         self.text += piece
         self._spelled.append(len(self.text))
-        found = [self.text.find(string, seen) for string in self._stop]
-        cut = min((place for place in found if place >= 0), default=-1)
+        found = [(self.text.find(string, seen), string) for string in self._stop]
+        cut, met = min(((place, s) for place, s in found if place >= 0), default=(-1, ""))
         if cut >= 0:
-            self.text = self.text[:cut]
+            self.text, self.stopped_at = self.text[:cut], met
         return cut >= 0
 
     def ids(self, encode: Callable[[str], Sequence[int]]) -> list[int]:

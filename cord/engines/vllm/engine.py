@@ -139,6 +139,7 @@ class VllmEngine:
             model=served.identity,
             tokens=len(sampled),
             finish=finish,
+            stopped_at=stop or "",
             prompt_tokens=len(prompt),
             cached_tokens=_cached_tokens(answer, len(prompt)),
             seconds=seconds,

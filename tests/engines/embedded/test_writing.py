@@ -49,7 +49,7 @@ def test_a_cut_inside_a_token_is_spelled_anew(tokenizer: ChatTokenizer) -> None:
 
 def test_the_earliest_stop_string_counts(tokenizer: ChatTokenizer) -> None:
     writing, _ = written(tokenizer, list(tokenizer.text_ids("first we add")), ("add", "rst w"))
-    assert writing.text == "fi"
+    assert (writing.text, writing.stopped_at) == ("fi", "rst w")
 
 
 def test_the_end_token_ends_the_turn_and_is_not_text(tokenizer: ChatTokenizer) -> None:
