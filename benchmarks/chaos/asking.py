@@ -8,21 +8,26 @@ the last one has ended in vain, that one is retried.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Scheduled
 
 import flows  # noqa: F401 (Prefect's settings come first)
 from benchmarks.chaos.dashboard import DEPLOYMENT
 
 PATIENCE_S = 60.0
-"""For the deployment to appear."""
+"""For the server to answer, and the deployment to appear."""
+Pressed = TypeVar("Pressed")
 
 
 def main(lake: str, recipe: str, note: Path) -> int:
@@ -41,28 +46,38 @@ def _retried(client: SyncPrefectClient, note: Path) -> UUID | None:
         return None
     run = UUID(note.read_text())
     if _state_of(client, run).is_final():
-        client.set_flow_run_state(run, Scheduled(message="asked for again"), force=True)
+        again = Scheduled(message="asked for again")
+        _patiently(lambda: client.set_flow_run_state(run, again, force=True))
     return run
 
 
 def _asked_for(client: SyncPrefectClient, lake: str, recipe: str) -> UUID:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            deployment = client.read_deployment_by_name(DEPLOYMENT)
-            break
-        except ObjectNotFound:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+    deployment = _patiently(lambda: client.read_deployment_by_name(DEPLOYMENT))
     wanted = {"lake": lake, "recipe": recipe}
-    return client.create_flow_run_from_deployment(deployment.id, parameters=wanted).id
+    asked_once = f"chaos {os.getpid()} {time.time()}"  # a lost answer asks for no second run
+    return _patiently(
+        lambda: client.create_flow_run_from_deployment(
+            deployment.id, parameters=wanted, idempotency_key=asked_once
+        )
+    ).id
 
 
 def _state_of(client: SyncPrefectClient, run: UUID) -> State:
-    state = client.read_flow_run(run).state
+    state = _patiently(lambda: client.read_flow_run(run)).state
     assert state is not None
     return state
+
+
+def _patiently(press: Callable[[], Pressed]) -> Pressed:
+    """What a person does while the server is away, or has no deployment yet: tries again."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return press()
+        except (ObjectNotFound, httpx.TransportError, PrefectHTTPStatusError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 if __name__ == "__main__":
