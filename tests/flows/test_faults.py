@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import fault_proxy
 import pytest
 from deltalake import DeltaTable
 from factory import STARTER, Factory
-from fault_proxy import FaultProxy, Passage
+from fault_proxy import FaultProxy
+from vllm_faults import PASSING, drip_for_ever, hang
+from vllm_passage import Passage
 from vllm_server import VllmProcess
 
 import cord.miniature
@@ -104,8 +105,8 @@ def when_in_the_midst(proxy: FaultProxy, do: Callable[[], object], proposals: in
 def test_a_storm_changes_no_record(
     factory: Factory, url: str, proxy: FaultProxy, undisturbed: Rows
 ) -> None:
-    never_done = (fault_proxy.hang, fault_proxy.drip_for_ever)  # cord waits minutes for an answer
-    kinds = [fault for fault in fault_proxy.PASSING if fault not in never_done]
+    never_done = (hang, drip_for_ever)  # cord waits minutes for an answer
+    kinds = [fault for fault in PASSING if fault not in never_done]
     storm = Storm(seed=11, share=0.1, kinds=kinds)
     # Not before: a server that fails at its probe is scored by another way, to other last digits.
     when_in_the_midst(proxy, lambda: setattr(proxy, "storm", storm), proposals=1)

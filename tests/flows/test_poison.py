@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from factory import STARTER, Factory
-from fault_proxy import Fault, FaultProxy, Passage, kill, status
+from fault_proxy import FaultProxy
+from vllm_faults import Fault, kill, status
+from vllm_passage import Passage
 
 import cord.miniature
 from cord.engines.vllm.engine import VllmEngine

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_proxy import FaultProxy, Passage, kill
+from fault_proxy import FaultProxy
+from vllm_faults import kill
+from vllm_passage import Passage
 
 import cord.miniature
 from cord.engines.suspects import DEATHS_ALONE

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fault_proxy
 import pytest
-from fault_proxy import FaultProxy, Passage, hang, status
+import vllm_faults
+from fault_proxy import FaultProxy
+from vllm_faults import hang, status
+from vllm_passage import Passage
 
 import cord.miniature
 from benchmarks.storm import Storm
@@ -73,22 +75,22 @@ def is_score(passage: Passage) -> bool:
 async def test_a_storm_changes_no_byte_and_counts_nothing_twice(proxy, quiet):
     engine = engine_behind(proxy, answer_s=3.0, look_s=3.0, tries=100, unusable_tries=20)
     await engine.describe()
-    proxy.storm = Storm(7, 0.3, fault_proxy.PASSING)
+    proxy.storm = Storm(7, 0.3, vllm_faults.PASSING)
     assert await ask_all(engine) == quiet
     # An answer that came whole, but too late for who had asked, passed and is not counted.
     assert sum(proposal.tokens for proposal in quiet[0]) <= proxy.tokens
     met = set(proxy.counts) - {"passed"}
-    assert len(met) > len(fault_proxy.PASSING) / 2, "hardly a storm"
+    assert len(met) > len(vllm_faults.PASSING) / 2, "hardly a storm"
 
 
-@pytest.mark.parametrize("fault", fault_proxy.PASSING, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("fault", vllm_faults.PASSING, ids=lambda fault: fault.__name__)
 async def test_each_fault_alone_is_survived(proxy, quiet, fault):
-    slow = fault in (hang, fault_proxy.drip_for_ever)
+    slow = fault in (hang, vllm_faults.drip_for_ever)
     engine = engine_behind(proxy, answer_s=2.0 if slow else 20.0)
     await engine.describe()
-    scores = fault in (fault_proxy.nan_logprobs, fault_proxy.no_logprobs)
+    scores = fault in (vllm_faults.nan_logprobs, vllm_faults.no_logprobs)
     proxy.aim = is_score if scores else proxy.aim
-    times = 1 if fault is fault_proxy.drip else 2  # which is no fault to who waits
+    times = 1 if fault is vllm_faults.drip else 2  # which is no fault to who waits
     proxy.faults.extend([fault] * times)
     if scores:
         request = AnswerRequest(asking(3).question, (), ANSWER_PROBE, ("3", "7"))
@@ -184,7 +186,7 @@ async def test_a_server_that_falls_silent_is_noticed_long_before_an_answer_is_ov
 async def test_a_long_answer_is_no_silence(proxy, quiet):
     async def late(passage: Passage) -> None:
         await asyncio.sleep(1.5)
-        await fault_proxy.pass_on(passage)
+        await vllm_faults.pass_on(passage)
 
     engine = engine_behind(proxy, total_s=0.5, silence_s=0.2, look_s=20.0, answer_s=600.0)
     await engine.describe()
