@@ -46,7 +46,7 @@ def _retried(client: SyncPrefectClient, note: Path) -> UUID | None:
         return None
     run = UUID(note.read_text())
     if _state_of(client, run).is_final():
-        again = Scheduled(message="asked for again")
+        again: State = Scheduled(message="asked for again")
         _patiently(lambda: client.set_flow_run_state(run, again, force=True))
     return run
 
