@@ -12,7 +12,7 @@ from factory import STARTER, Factory
 from prefect_process import PrefectProcess
 from serve_process import Serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slots")]  # who shares `serving`
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A killed run goes on behind the last decided round of every problem, and pays for none twice."""
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from cord.journal import read_segments
 from cord.lake import open_lake
 from cord.lake.runs import require_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("journal")]  # who shares `killed`
 
 
 def decode_slowly(factory: Factory, **changes: object) -> None:
@@ -22,16 +23,20 @@ def decode_slowly(factory: Factory, **changes: object) -> None:
     factory.write_recipe(run=run, **changes)
 
 
-def kill_when_decided(factory: Factory, rounds: int, run_id: str = "killed") -> int:
-    """Start the run, kill -9 it once so many rounds are in its journal; how many proposals are."""
-    process = factory.start("run", "recipe.yaml", "--run-id", run_id)
-    folder = Path(factory.lake) / "journals"
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory, prefect_server: dict[str, str]) -> Path:
+    """The lake of a run that was killed when twenty segments were in its journal; copy it."""
+    folder = tmp_path_factory.mktemp("killed")
+    lake = folder / "lake"
+    factory = Factory(folder, {**prefect_server, "CORD_LAKE": str(lake)}, str(lake))
+    decode_slowly(factory)
+    process = factory.start("run", "recipe.yaml", "--run-id", "killed")
     deadline = time.monotonic() + 120
-    while len(list(folder.glob("*/*/*/*.jsonl"))) < rounds and time.monotonic() < deadline:
+    while len(list(lake.glob("journals/*/*/*/*.jsonl"))) < 20 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
-    return proposals_in_journal(factory)
+    return lake
 
 
 def proposals_in_journal(factory: Factory) -> int:
@@ -57,10 +62,11 @@ def paid(summary: dict[str, object]) -> int:
 
 
 def test_no_decided_round_is_decoded_again_and_none_goes_on_with_other_models(
-    factory: Factory,
+    factory: Factory, killed: Path
 ) -> None:
     decode_slowly(factory)
-    kept = kill_when_decided(factory, 20)
+    shutil.copytree(killed, factory.lake)
+    kept = proposals_in_journal(factory)
     assert kept > 0
     lake = open_lake(factory.lake)
     recipe = lake.store.read("runs/killed/recipe.json")
@@ -90,10 +96,11 @@ def test_no_decided_round_is_decoded_again_and_none_goes_on_with_other_models(
 
 
 def test_another_seed_adopts_nothing_and_another_contract_all_that_was_decided(
-    factory: Factory,
+    factory: Factory, killed: Path
 ) -> None:
     decode_slowly(factory)
-    kept = kill_when_decided(factory, 20)
+    shutil.copytree(killed, factory.lake)
+    kept = proposals_in_journal(factory)
     other = factory.run("--run-id", "seed", "--seed", "8")
     assert other.code == 0, other.err
     assert "taken up" not in other.err

@@ -11,7 +11,7 @@ from factory import STARTER, Factory
 from prefect_process import PrefectProcess
 from serve_process import Serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("serving")]  # who shares `serving`
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     lake = str(home / "lake")
     factory = Factory(home, {**server.environment, "CORD_LAKE": lake}, lake)
     factory.write_recipe(run={**STARTER["run"], "shards": 3})
-    factory.write_problems(40)
+    factory.write_problems(24)
     made = Serving(server, factory)
     try:
         yield made
@@ -32,27 +32,24 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         server.kill()
 
 
-def test_a_killed_run_is_crashed_at_once_and_retry_does_what_is_missing(serving: Serving) -> None:
+def test_a_killed_run_is_crashed_at_once_a_cancelled_one_interrupted_and_both_can_be_retried(
+    serving: Serving,
+) -> None:
     id = serving.run(recipe="recipe.yaml", seed=1)
     waiting = serving.run(recipe="recipe.yaml", seed=2)
     serving.until_decoding(id)
     os.kill(serving.process_of_run(), signal.SIGKILL)
     serving.until(id, "CRASHED", timeout_s=20)
-    serving.until(waiting, "COMPLETED")  # the one place of `--limit 1` came back
-    serving.retry(id)
-    serving.until(id, "COMPLETED")
-    assert serving.document(id)["state"] == "completed"
-    assert serving.flow_run(id)["run_count"] == 2, "the same flow run"
-
-
-def test_a_cancelled_run_is_interrupted_in_the_lake_and_can_be_retried(serving: Serving) -> None:
-    id = serving.run(recipe="recipe.yaml", seed=3)
-    serving.until_decoding(id)
-    serving.cancel(id)
-    serving.until(id, "CANCELLED")
-    assert serving.document(id)["state"] == "interrupted"
-    serving.retry(id)
-    serving.until(id, "COMPLETED")
+    serving.until_decoding(waiting)  # the one place of `--limit 1` came back
+    serving.cancel(waiting)
+    serving.until(waiting, "CANCELLED")
+    assert serving.document(waiting)["state"] == "interrupted"
+    for stopped in (id, waiting):
+        serving.retry(stopped)
+    for stopped in (id, waiting):
+        serving.until(stopped, "COMPLETED")
+        assert serving.document(stopped)["state"] == "completed"
+        assert serving.flow_run(stopped)["run_count"] == 2, "the same flow run"
 
 
 def test_a_machine_that_is_gone_is_noticed_and_another_serve_resumes_its_run(
