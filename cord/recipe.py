@@ -66,6 +66,11 @@ class ProblemSource(Section):
     limit: int | None = Field(default=None, ge=1)
     """Only the first so many rows."""
 
+    @property
+    def local(self) -> bool:
+        """Whether it lies on this machine's disk."""
+        return self.source != "hf" and "://" not in self.path
+
 
 def _secret_free(url: str) -> str:
     if "@" in url or "?" in url:

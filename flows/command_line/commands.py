@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.command_line import looking, making, running, serving, standing, verifying
+from flows.command_line import checking, looking, making, running, serving, standing, verifying
 
 app = typer.Typer(
     name="cord",
@@ -15,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+checking.add_to(app)
 running.add_to(app)
 standing.add_to(app)
 looking.add_to(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,3 +12,4 @@ LakeUri = Annotated[
     typer.Option("--lake", envvar="CORD_LAKE", help="The lake: a folder or s3://bucket/prefix."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]

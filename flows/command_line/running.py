@@ -1,102 +1,28 @@
-"""`cord check`, `cord run`, `cord resume`."""
+"""`cord run`, `cord resume`."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cord.engines import EngineInfo
 from cord.errors import ContractBroken, CordError, RunLost
 from cord.lake.runs import state_in_words
 from cord.scheduler import Stopped
-from flows.command_line.options import Json, LakeUri
+from flows.command_line.options import Json, LakeUri, RecipePath
 from flows.command_line.summary import print_summary
 from flows.command_line.terminal import (
     print_json,
-    print_table,
     say,
     stopping_gently,
     watching,
 )
 
-RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
-
 
 def add_to(app: typer.Typer) -> None:
     """Hang these commands onto the command line."""
-    app.command()(check)
     app.command()(run)
     app.command()(resume)
-
-
-def check(recipe: RecipePath, json: Json = False) -> None:
-    """Validate a recipe, read its problems, and probe its teachers. Nothing is decoded."""
-    from cord.ensemble import open_ensemble
-    from cord.intake import Intake, take_in
-    from cord.recipe_file import load_recipe
-    from flows.servers import servers_end, showing_starts
-
-    loaded = load_recipe(recipe)
-    folder = recipe.resolve().parent
-    ensemble = open_ensemble(loaded, folder)
-
-    async def probe() -> Intake:
-        await ensemble.start()
-        return await take_in(loaded, folder, ensemble)
-
-    with servers_end(say), watching():
-        intake = asyncio.run(showing_starts(probe()))
-    if json:
-        print_json(
-            {
-                "recipe": loaded.name,
-                "run_id": intake.identity.run_id(loaded.name),
-                "rows": intake.rows,
-                "problems": len(intake.problems),
-                "quarantined": [
-                    {"source": q.source, "problem_id": q.problem_id, "reason": q.reason}
-                    for q in intake.quarantined
-                ],
-                "engines": {
-                    name: {
-                        "model": info.model,
-                        "engine": info.engine,
-                        "context": info.context,
-                        "reproducible": info.reproducible,
-                        "scores": info.scores,
-                        "scoring": info.scoring,
-                    }
-                    for name, info in intake.engines.items()
-                },
-            }
-        )
-        return
-    print_table(
-        ("name", "model", "engine", "context", "same seed, same tokens", "scores"),
-        [
-            (name, i.model, i.engine, i.context, _yes(i.reproducible), _scores(i))
-            for name, i in intake.engines.items()
-        ],
-    )
-    for row in intake.quarantined[:20]:
-        say(f"will be quarantined: {row.source or row.problem_id}: {row.reason}")
-    say(
-        f"{recipe}: {intake.rows} rows, {len(intake.problems)} problems, "
-        f"{len(intake.quarantined)} for quarantine; the run will be "
-        f"{intake.identity.run_id(loaded.name)}"
-    )
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def _scores(info: EngineInfo) -> str:
-    """Whether it can be the meta-prover, and how it is then asked."""
-    return f"yes: {info.scoring}" if info.scoring else _yes(info.scores)
 
 
 def run(

@@ -1,0 +1,42 @@
+"""`cord check --offline`: what can be said of a recipe without asking anybody."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.command_line.commands import app
+
+RECIPES = Path(__file__).parents[3] / "recipes"
+
+
+def check(recipe: Path, *options: str) -> tuple[int, str]:
+    ran = CliRunner().invoke(app, ["check", str(recipe), "--offline", *options])
+    return ran.exit_code, ran.output
+
+
+@pytest.mark.parametrize("recipe", sorted(path.name for path in RECIPES.glob("*.yaml")))
+def test_every_recipe_that_ships_with_cord_holds_offline(recipe: str) -> None:
+    code, said = check(RECIPES / recipe)
+    assert code == 0 and "is valid" in said, said
+
+
+def test_local_problems_are_read_and_models_are_only_named(tmp_path: Path) -> None:
+    rows = [{"question": "1+1?", "answer": "2"}, {"question": "no answer"}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "name: r\nproblems: {path: p.jsonl}\nmeta_prover: qwq\n"
+        "teachers: [{name: qwq, model: Qwen/QwQ-32B, serve: {gpus: [0, 1], tensor_parallel: 2}}]\n"
+    )
+    code, said = check(recipe, "--json")
+    found = json.loads(said)
+    assert code == 0 and (found["rows"], found["problems"]) == (2, 1)
+    assert [row["source"] for row in found["quarantined"]] == ["p.jsonl:2"]
+    assert found["models"]["qwq"]["where"] == "served by cord, GPU 0, 1"
+
+
+def test_problems_that_lie_elsewhere_are_not_looked_for() -> None:
+    code, said = check(RECIPES / "limo.yaml", "--json")
+    assert code == 0 and json.loads(said)["rows"] is None
