@@ -10,7 +10,8 @@ entry. `after` is the name of the same problem's round before: entries make chai
 processes that decoded the same problem at once are never mixed, and no round is ever skipped.
 
 Whatever the bytes, reading gives chains that were written, from their first round on, and a
-sentence for everything that could not be used. This module knows no files (`cord.lake.journals`).
+sentence for everything that could not be used. This module knows no files; they are
+in `cord.lake.runs.journals`.
 """
 
 from __future__ import annotations

@@ -11,15 +11,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cord.lake.query import query
-from cord.lake.run_tables import decoded_sql, spent_sql
-from cord.lake.runs import RunDocument
+from cord.lake.runs.run import RunDocument
+from cord.lake.runs.run_tables import decoded_sql, spent_sql
+from cord.lake.tables.query import query
 from cord.plan import META_PROVER
 from cord.usage import Usage, usage_of
 
 if TYPE_CHECKING:
     from cord.lake import Lake
-    from cord.lake.rows import Row
+    from cord.lake.tables.rows import Row
 
 
 @dataclass(frozen=True, slots=True)

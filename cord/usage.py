@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cord.engines.metering import ASKERS, ENGINES, Meters, Work
 from cord.engines.vllm.metrics import Counters, MeteredServer, Tally
 from cord.errors import LakeError
-from cord.lake.runs import now
+from cord.lake.runs.run import now
 
 if TYPE_CHECKING:
     from cord.lake import Lake

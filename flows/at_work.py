@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from cord.errors import ContractBroken, CordError, LakeError, RunLost
 from cord.lake import Lake
-from cord.lake.holding import Hold, take_hold
-from cord.lake.runs import RunDocument, State, now, require_run, save_run
+from cord.lake.runs.holding import Hold, take_hold
+from cord.lake.runs.run import RunDocument, State, now, require_run, save_run
 from cord.scheduler import Stopped
 from tasks.board import BOARD
 

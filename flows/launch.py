@@ -18,9 +18,9 @@ from cord.ensemble import open_ensemble
 from cord.errors import CordError, UsageError
 from cord.intake import Intake, take_in
 from cord.lake import Lake, open_lake
-from cord.lake.holding import Hold, refuse_if_held
-from cord.lake.progress import shard_states
-from cord.lake.runs import (
+from cord.lake.runs.holding import Hold, refuse_if_held
+from cord.lake.runs.progress import shard_states
+from cord.lake.runs.run import (
     RunDocument,
     check_run_id,
     load_recipe_of,

@@ -17,7 +17,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from cord.errors import ContractBroken, CordError
 from cord.lake import open_lake
-from cord.lake.runs import load_recipe_of, require_run
+from cord.lake.runs.run import load_recipe_of, require_run
 from cord.recipe import Recipe
 from cord.scheduler import Stopped
 from flows.at_work import at_work, in_its_own_thread

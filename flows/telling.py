@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cord.engines.managed.keeper import KEEPERS_LOG
-from cord.lake.journals import JOURNALS_LOG
+from cord.lake.runs.journals import JOURNALS_LOG
 from tasks.board import DASHBOARD_LOG
 
 TOLD = (KEEPERS_LOG, JOURNALS_LOG, DASHBOARD_LOG)

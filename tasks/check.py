@@ -11,7 +11,7 @@ from prefect import task
 
 from cord.errors import LakeError
 from cord.lake import Lake, open_lake
-from cord.lake.runs import load_recipe_of
+from cord.lake.runs.run import load_recipe_of
 from cord.recipe import Recipe
 from data_contracts.page import render
 from data_contracts.records import RecordBounds, RunCounts, check_records

@@ -11,9 +11,12 @@ from prefect import task
 from cord.ensemble import open_ensemble
 from cord.in_flight import in_flight_of
 from cord.lake import Lake, open_lake
-from cord.lake.journals import ShardJournal, forget_journal, journal_header
-from cord.lake.progress import decode_app
-from cord.lake.rows import (
+from cord.lake.runs.journals import ShardJournal, forget_journal, journal_header
+from cord.lake.runs.progress import decode_app
+from cord.lake.runs.run import RunDocument, load_recipe_of, require_run
+from cord.lake.runs.run_tables import problems_of
+from cord.lake.runs.staging import DecodedShard, commit_staged, load_staged, stage, unstage
+from cord.lake.tables.rows import (
     REUSED,
     cost_rows,
     quarantine_rows,
@@ -21,9 +24,6 @@ from cord.lake.rows import (
     to_problem,
     trajectory_rows,
 )
-from cord.lake.run_tables import problems_of
-from cord.lake.runs import RunDocument, load_recipe_of, require_run
-from cord.lake.staging import DecodedShard, commit_staged, load_staged, stage, unstage
 from cord.ledger import Ledger
 from cord.scheduler import decode_problems
 from cord.types import Decoding, Quarantined

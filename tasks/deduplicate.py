@@ -10,10 +10,10 @@ from prefect import task
 
 from cord.deduplication import find_duplicates
 from cord.lake import Lake, open_lake
-from cord.lake.rows import quarantine_rows
-from cord.lake.run_tables import judged, set_aside, trajectories_of, verdicts_of
-from cord.lake.runs import load_recipe_of, require_run
-from cord.lake.schemas import SCHEMAS
+from cord.lake.runs.run import load_recipe_of, require_run
+from cord.lake.runs.run_tables import judged, set_aside, trajectories_of, verdicts_of
+from cord.lake.tables.rows import quarantine_rows
+from cord.lake.tables.schemas import SCHEMAS
 from cord.plan import verdict_key
 from cord.records import Judged, choose, record_rows
 from cord.types import Quarantined

@@ -13,7 +13,7 @@ from prefect.context import TaskRunContext
 
 from cord.errors import CordError, LakeError
 from cord.lake import open_lake
-from cord.lake.shard_notes import ShardNote, Stage, clear_note, leave_note
+from cord.lake.runs.shard_notes import ShardNote, Stage, clear_note, leave_note
 from cord.scheduler import Stopped
 from tasks.policy import is_passing
 

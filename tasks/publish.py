@@ -7,8 +7,8 @@ from typing import Any
 from prefect import task
 
 from cord.lake import open_lake
-from cord.lake.releases import publish
-from cord.lake.runs import load_recipe_of, require_run
+from cord.lake.releases.release import publish
+from cord.lake.runs.run import load_recipe_of, require_run
 from tasks import artifacts
 from tasks.board import BOARD
 from tasks.check import load_candidates, load_result

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 
 from cord.lake import Lake
-from cord.lake.manifest import Manifest
-from cord.lake.query import query
-from cord.lake.runs import load_recipe_of
-from cord.lake.schemas import SCHEMAS
+from cord.lake.releases.manifest import Manifest
+from cord.lake.runs.run import load_recipe_of
+from cord.lake.tables.query import query
+from cord.lake.tables.schemas import SCHEMAS
 from data_contracts.records import check_records
 from data_contracts.result import ContractResult
 from tasks.check import bounds_of

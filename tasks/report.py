@@ -9,7 +9,7 @@ from typing import Any
 from prefect import task
 
 from cord.lake import Lake, open_lake
-from cord.lake.runs import State, now, require_run, save_run, state_in_words
+from cord.lake.runs.run import State, now, require_run, save_run, state_in_words
 from cord.summary import Summary, summarise
 from tasks import artifacts
 from tasks.board import BOARD

@@ -15,12 +15,12 @@ from cord.ensemble import open_ensemble
 from cord.errors import ContractBroken, EngineUnreachable, UsageError
 from cord.intake import take_in
 from cord.lake import Lake, open_lake
-from cord.lake.journals import JOURNALS_LOG, adopt, journal_header
-from cord.lake.progress import shard_states
-from cord.lake.rows import REUSED, problem_rows, quarantine_rows
-from cord.lake.run_tables import keys_decoded, planned_shards
-from cord.lake.runs import load_recipe_of, require_run, save_run
-from cord.lake.schemas import SCHEMAS
+from cord.lake.runs.journals import JOURNALS_LOG, adopt, journal_header
+from cord.lake.runs.progress import shard_states
+from cord.lake.runs.run import load_recipe_of, require_run, save_run
+from cord.lake.runs.run_tables import keys_decoded, planned_shards
+from cord.lake.tables.rows import REUSED, problem_rows, quarantine_rows
+from cord.lake.tables.schemas import SCHEMAS
 from cord.plan import META_PROVER, search_fingerprint
 from cord.problems import cut_shards
 from data_contracts.problems import check_problems

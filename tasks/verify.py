@@ -12,11 +12,11 @@ import pyarrow as pa
 from prefect import task
 
 from cord.lake import open_lake
-from cord.lake.progress import verify_app
-from cord.lake.rows import Row, verdict_row
-from cord.lake.run_tables import trajectories_of, verdicts_of
-from cord.lake.runs import load_recipe_of
-from cord.lake.schemas import SCHEMAS
+from cord.lake.runs.progress import verify_app
+from cord.lake.runs.run import load_recipe_of
+from cord.lake.runs.run_tables import trajectories_of, verdicts_of
+from cord.lake.tables.rows import Row, verdict_row
+from cord.lake.tables.schemas import SCHEMAS
 from cord.plan import verdict_key
 from cord.scheduler import Stopped
 from cord.types import Outcome, Verdict

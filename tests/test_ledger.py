@@ -8,7 +8,7 @@ from doubles.scripted_engine import ScriptedEngine
 from cord import attempts
 from cord.engines import Proposal, ProposalRequest
 from cord.errors import EngineError
-from cord.lake.rows import cost_rows
+from cord.lake.tables.rows import cost_rows
 from cord.ledger import Ledger
 from cord.recipe import SearchSettings
 from cord.scheduler import Silent, decode_problems

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from cord.lake import Lake, open_lake
-from cord.lake.rows import (
+from cord.lake.runs.run import RunDocument, require_run, save_run
+from cord.lake.tables.rows import (
     REUSED,
     Row,
     cost_rows,
@@ -18,8 +19,7 @@ from cord.lake.rows import (
     step_rows,
     trajectory_rows,
 )
-from cord.lake.runs import RunDocument, require_run, save_run
-from cord.lake.schemas import SCHEMAS
+from cord.lake.tables.schemas import SCHEMAS
 from cord.summary import Summary, summarise
 from cord.types import Candidate, Cost, Decoding, Problem, Round, Step, Trajectory
 from cord.usage import Usage, usage_folder

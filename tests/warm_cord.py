@@ -25,7 +25,7 @@ IMPORTED = [
     "cord.engines.vllm.engine",
     "cord.inspection.mending",
     "cord.intake",
-    "cord.lake.query",
+    "cord.lake.tables.query",
     "data_contracts.records",
     "great_expectations",
     "rich.table",

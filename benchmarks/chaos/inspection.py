@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from cord.lake import Lake
-from cord.lake.audit import verify_release
-from cord.lake.releases import list_releases
-from cord.lake.runs import list_runs
+from cord.lake.releases.audit import verify_release
+from cord.lake.releases.release import list_releases
+from cord.lake.runs.run import list_runs
 
 CERTAIN = {
     "problems": ("problem_id", "question", "answer", "key"),

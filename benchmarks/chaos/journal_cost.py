@@ -23,8 +23,8 @@ from benchmarks.figures import Figure, at_most
 from cord.ensemble import Ensemble, open_ensemble
 from cord.fingerprint import fingerprint
 from cord.lake import Lake, open_lake
-from cord.lake.journals import ShardJournal, journal_header
-from cord.lake.store import Store
+from cord.lake.runs.journals import ShardJournal, journal_header
+from cord.lake.stores.store import Store
 from cord.miniature.problems import benchmark_problems
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe

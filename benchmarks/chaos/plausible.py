@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from cord.lake import Lake
-from cord.lake.schemas import RECORDS, SCHEMAS
+from cord.lake.tables.schemas import RECORDS, SCHEMAS
 
 TABLES = ("steps", "costs", "quarantine", "trajectories", "verdicts")
 _FILLINGS: dict[str, dict[str, Any]] = {

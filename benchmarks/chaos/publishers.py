@@ -20,8 +20,8 @@ from benchmarks.chaos.plausible import append_all, rows
 from benchmarks.chaos.servers import moto
 from benchmarks.figures import Figure, at_least, at_most
 from cord.lake import open_lake
-from cord.lake.audit import verify_release
-from cord.lake.releases import list_releases, publish
+from cord.lake.releases.audit import verify_release
+from cord.lake.releases.release import list_releases, publish
 
 PUBLISHERS = 16
 _PROCESSES = multiprocessing.get_context("forkserver")

@@ -36,11 +36,11 @@ from benchmarks.figures import Figure, at_least, at_most
 from benchmarks.storm import Storm
 from cord.errors import LakeError
 from cord.lake import Lake, open_lake
-from cord.lake.audit import verify_release
-from cord.lake.manifest import content_hash
-from cord.lake.query import query
-from cord.lake.releases import list_releases, publish
-from cord.lake.staging import DecodedShard, load_staged, stage
+from cord.lake.releases.audit import verify_release
+from cord.lake.releases.manifest import content_hash
+from cord.lake.releases.release import list_releases, publish
+from cord.lake.runs.staging import DecodedShard, load_staged, stage
+from cord.lake.tables.query import query
 
 SHARE = 0.15
 RUN_SHARE = 0.1

@@ -13,7 +13,7 @@ from benchmarks.chaos.meters import Meter
 from benchmarks.chaos.processes import kill, kill_group, left_of, marked
 from benchmarks.chaos.victims import Victim
 from benchmarks.chaos.workshop import Workshop, wait_s
-from cord.lake.runs import load_run
+from cord.lake.runs.run import load_run
 
 HANGS_S = 300.0
 """A process that is left in peace and has not ended by then hangs."""

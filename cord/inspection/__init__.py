@@ -23,7 +23,7 @@ from cord.inspection.rows import count_rows, inspect_rows, planned_shards
 from cord.inspection.runs import inspect_runs
 from cord.inspection.shards import inspect_shards
 from cord.lake import Lake
-from cord.lake.rows import Row
+from cord.lake.tables.rows import Row
 
 __all__ = ["Finding", "inspect_lake"]
 

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from cord.inspection.delta_log import DeltaLog, read_log, tables_in
 from cord.lake import Lake
-from cord.lake.lease import Leases
-from cord.lake.runs import RunDocument
-from cord.lake.store import Entry
-from cord.lake.tables import table_key
+from cord.lake.runs.lease import Leases
+from cord.lake.runs.run import RunDocument
+from cord.lake.stores.store import Entry
+from cord.lake.tables.table import table_key
 
 _READERS = 16
 YOUNG = timedelta(hours=1)
@@ -61,7 +61,7 @@ class Census:
         return self.now - since < YOUNG
 
     def committed(self, table: str, app_id: str) -> bool:
-        """Whether a table of `cord.lake.schemas.TABLES` has seen this commit."""
+        """Whether a table of `cord.lake.tables.schemas.TABLES` has seen this commit."""
         log = self.logs.get(table_key(table))
         return log is not None and app_id in log.app_ids
 

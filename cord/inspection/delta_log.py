@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from cord.lake import Lake
-from cord.lake.delta import APP_ID
-from cord.lake.store import Entry
+from cord.lake.stores.store import Entry
+from cord.lake.tables.delta import APP_ID
 
 _READERS = 16
 _ENTRY = re.compile(r"/_delta_log/(\d{20})\.json$")
@@ -26,7 +26,7 @@ class Commit:
 
     version: int
     app_id: str | None
-    """Who made it, and for what; see `cord.lake.delta`."""
+    """Who made it, and for what; see `cord.lake.tables.delta`."""
     facts: Mapping[str, Any]
     """All that it says of itself."""
     at: datetime | None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cord.lake.store import Unfinished
+from cord.lake.stores.store import Unfinished
 
 
 @dataclass(frozen=True, slots=True)

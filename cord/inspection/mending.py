@@ -35,14 +35,14 @@ from cord.inspection.finding import (
     some,
 )
 from cord.lake import Lake
-from cord.lake.delta import open_table, speaking
-from cord.lake.holding import take_hold
-from cord.lake.journals import forget_journal
-from cord.lake.manifest import content_hash
-from cord.lake.releases import dataset_key, find_release, publish
-from cord.lake.runs import RunDocument, now, require_run, save_run
-from cord.lake.schemas import RECORDS
-from cord.lake.staging import commit_staged, load_staged, unstage
+from cord.lake.releases.manifest import content_hash
+from cord.lake.releases.release import dataset_key, find_release, publish
+from cord.lake.runs.holding import take_hold
+from cord.lake.runs.journals import forget_journal
+from cord.lake.runs.run import RunDocument, now, require_run, save_run
+from cord.lake.runs.staging import commit_staged, load_staged, unstage
+from cord.lake.tables.delta import open_table, speaking
+from cord.lake.tables.schemas import RECORDS
 from cord.summary import summarise
 
 

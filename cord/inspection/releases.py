@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from cord.inspection.census import Census
 from cord.inspection.delta_log import Commit, log_key
 from cord.inspection.finding import Complete, Finding, FinishRelease, some
-from cord.lake.manifest import Manifest
-from cord.lake.releases import dataset_key
-from cord.lake.tables import table_key
+from cord.lake.releases.manifest import Manifest
+from cord.lake.releases.release import dataset_key
+from cord.lake.tables.table import table_key
 
 _MANIFEST = re.compile(r"^releases/([^/]+)/v(\d{6,})\.json$")
 FACTS = ("run_id", "recipe", "content_hash", "counts", "contract")

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from cord.inspection.census import Census
 from cord.inspection.finding import Finding, some
 from cord.lake import Lake
-from cord.lake.progress import decode_app, verify_app
-from cord.lake.query import QueryLimits, query
-from cord.lake.rows import REUSED, Row
-from cord.lake.schemas import SCHEMAS, TABLES
+from cord.lake.runs.progress import decode_app, verify_app
+from cord.lake.tables.query import QueryLimits, query
+from cord.lake.tables.rows import REUSED, Row
+from cord.lake.tables.schemas import SCHEMAS, TABLES
 
 _PIECE = 2_000_000
 """Rows that are compared with each other at once."""

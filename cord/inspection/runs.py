@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from cord.inspection.census import Census
 from cord.inspection.finding import Finding, Interrupt, MoveAside, Remove, Resummarise
-from cord.lake.lease import Lease
-from cord.lake.runs import RunDocument
+from cord.lake.runs.lease import Lease
+from cord.lake.runs.run import RunDocument
 from cord.recipe import Recipe
 from cord.usage import Usage
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from cord.inspection.census import Census
 from cord.inspection.finding import Finding, FinishShard, MoveAside, Remove
-from cord.lake.journals import read_journal
-from cord.lake.progress import decode_app
-from cord.lake.staging import DECODED, staged_key
+from cord.lake.runs.journals import read_journal
+from cord.lake.runs.progress import decode_app
+from cord.lake.runs.staging import DECODED, staged_key
 
 _STAGED = re.compile(r"^runs/([^/]+)/shards/(\d{5,})\.json$")
 _SEGMENT = re.compile(r"^(journals/[^/]+/([^/]+)/(\d{5,})/)[^/]+\.jsonl$")

@@ -1,9 +1,9 @@
 """The lake: everything a run made, on a folder or under `s3://bucket/prefix`.
 
     lake.json                   which layout this is
-    tables/NAME                 Delta tables that runs append to          (tables.py)
+    tables/NAME                 Delta tables that runs append to          (tables/)
     datasets/NAME               one Delta table a data set, one commit a release
-    releases/NAME/v000001.json  immutable manifests                       (releases.py)
+    releases/NAME/v000001.json  immutable manifests                       (releases/)
     runs/RUN/...                recipes, journals, reports
 
 `open_lake` is the door. The lake knows nothing of the search that fills it.
@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from cord.errors import LakeError
-from cord.lake.store import Store, open_store
-from cord.lake.tables import Tables
+from cord.lake.stores.store import Store, open_store
+from cord.lake.tables.table import Tables
 
 __all__ = ["FORMAT", "Lake", "open_lake"]
 

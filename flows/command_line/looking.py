@@ -35,7 +35,7 @@ def query(
     """Ask the lake in SQL (DuckDB, read-only).
 
     Views: problems, steps, trajectories, costs, verdicts, quarantine, records, releases, runs."""
-    from cord.lake.query import stream
+    from cord.lake.tables.query import stream
     from flows.command_line.answer import print_answer
 
     with stream(open_lake(lake), sql, release=release) as batches:
@@ -48,7 +48,7 @@ def releases(
     json: Json = False,
 ) -> None:
     """List what was published, from which run, and whether the contract held."""
-    from cord.lake.releases import find_release, list_releases
+    from cord.lake.releases.release import find_release, list_releases
 
     opened = open_lake(lake)
     if name is not None:
@@ -94,8 +94,8 @@ def export(
 
 
 def _records_of(lake: Lake, release: str) -> tuple[str, pa.Table]:
-    from cord.lake.query import query as run_query
-    from cord.lake.releases import find_release
+    from cord.lake.releases.release import find_release
+    from cord.lake.tables.query import query as run_query
 
     manifest = find_release(lake, release)
     return manifest.label, run_query(lake, "select * from records", release=manifest.label)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cord.errors import ContractBroken, CordError, RunLost
-from cord.lake.runs import state_in_words
+from cord.lake.runs.run import state_in_words
 from cord.scheduler import Stopped
 from flows.command_line.options import Json, LakeUri, RecipePath
 from flows.command_line.summary import print_summary

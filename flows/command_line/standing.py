@@ -12,9 +12,9 @@ from flows.command_line.options import Json, LakeUri
 from flows.command_line.terminal import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from cord.lake.lease import Lease
-    from cord.lake.progress import ShardProgress
-    from cord.lake.runs import RunDocument
+    from cord.lake.runs.lease import Lease
+    from cord.lake.runs.progress import ShardProgress
+    from cord.lake.runs.run import RunDocument
 
 MANY_SHARDS = 40
 """Of more than so many, those that are done or wait are only counted."""
@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 def runs(lake: LakeUri = "./lake", json: Json = False) -> None:
     """List the runs in the lake, newest first."""
-    from cord.lake.runs import list_runs, state_in_words
+    from cord.lake.runs.run import list_runs, state_in_words
 
     listed = list_runs(open_lake(lake))
     rows = [_run_row(document) for document in listed]
@@ -48,7 +48,7 @@ def runs(lake: LakeUri = "./lake", json: Json = False) -> None:
 
 
 def _run_row(document: RunDocument) -> dict[str, Any]:
-    from cord.lake.runs import LONG_AGO
+    from cord.lake.runs.run import LONG_AGO
 
     return {
         "run_id": document.run_id,
@@ -69,9 +69,9 @@ def status(
     json: Json = False,
 ) -> None:
     """Tell how a run stands, shard by shard, from the lake alone."""
-    from cord.lake.lease import Leases
-    from cord.lake.progress import run_progress
-    from cord.lake.runs import observed_state, require_run
+    from cord.lake.runs.lease import Leases
+    from cord.lake.runs.progress import run_progress
+    from cord.lake.runs.run import observed_state, require_run
 
     opened = open_lake(lake)
     document = require_run(opened, run)
@@ -127,8 +127,8 @@ def _status(
 
 
 def _told(document: RunDocument, lease: Lease | None) -> list[tuple[str, str]]:
-    from cord.lake.lease import moment
-    from cord.lake.runs import state_in_words
+    from cord.lake.runs.lease import moment
+    from cord.lake.runs.run import state_in_words
 
     rows = [("state", state_in_words(document.state, document.quarantined))]
     if lease is not None:
@@ -175,7 +175,7 @@ def _how_far(shard: ShardProgress) -> str:
     elif shard.begun:
         parts.append(f"{shard.begun} problems under way, {shard.rounds} rounds decided")
     if shard.failure is not None:
-        from cord.lake.lease import moment
+        from cord.lake.runs.lease import moment
 
         parts.append(f"{shard.failure.sentence} ({moment(shard.failure.at)})")
     return "; ".join(parts)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cord.lake.runs import state_in_words
+from cord.lake.runs.run import state_in_words
 from flows.command_line.terminal import out, print_table, say
 
 

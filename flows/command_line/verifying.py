@@ -68,7 +68,7 @@ def verify(
 
 
 def _verify_release(lake: Lake, which: str, json: bool) -> None:
-    from cord.lake.releases import find_release
+    from cord.lake.releases.release import find_release
 
     found = _checked(lake, find_release(lake, which).label)
     if json:
@@ -83,8 +83,8 @@ def _verify_release(lake: Lake, which: str, json: bool) -> None:
 def _checked(lake: Lake, label: str) -> dict[str, Any]:
     """What is found of a release that is sound. Raises `CordError` with the same details where it
     is damaged, `ContractBroken` where its contract does not hold any more."""
-    from cord.lake.audit import verify_release
-    from cord.lake.releases import find_release
+    from cord.lake.releases.audit import verify_release
+    from cord.lake.releases.release import find_release
     from tasks.recheck import recheck_contract
 
     manifest = find_release(lake, label)
@@ -134,7 +134,7 @@ def _verify_lake(lake: Lake, repair: bool, releases: bool, json: bool) -> None:
 
 def _damaged_releases(lake: Lake, left: Sequence[Finding]) -> dict[str, str]:
     """Label to what is wrong, of every release that is not sound."""
-    from cord.lake.releases import list_releases
+    from cord.lake.releases.release import list_releases
 
     if any(finding.kind == "damaged manifest" for finding in left):
         return {}  # that is said already, and no release can be listed

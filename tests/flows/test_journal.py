@@ -11,7 +11,7 @@ from factory import Factory
 
 from cord.journal import read_segments
 from cord.lake import open_lake
-from cord.lake.runs import require_run
+from cord.lake.runs.run import require_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("journal")]  # who shares `killed`
 

@@ -13,7 +13,7 @@ from factory import Factory
 
 import cord.miniature
 from cord.lake import open_lake
-from cord.lake.query import query
+from cord.lake.tables.query import query
 
 pytestmark = pytest.mark.slow
 

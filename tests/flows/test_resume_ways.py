@@ -22,9 +22,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed
 
 from cord.lake import open_lake
-from cord.lake.query import query
-from cord.lake.releases import list_releases
-from cord.lake.runs import list_runs
+from cord.lake.releases.release import list_releases
+from cord.lake.runs.run import list_runs
+from cord.lake.tables.query import query
 
 pytestmark = pytest.mark.slow
 

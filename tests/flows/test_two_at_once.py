@@ -10,10 +10,10 @@ import pytest
 from factory import Factory
 
 from cord.lake import open_lake
-from cord.lake.holder import Holder
-from cord.lake.lease import TERMS, Lease
-from cord.lake.query import query
-from cord.lake.runs import list_runs
+from cord.lake.runs.holder import Holder
+from cord.lake.runs.lease import TERMS, Lease
+from cord.lake.runs.run import list_runs
+from cord.lake.tables.query import query
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import pytest
 from factory import Factory
 
 from cord.lake import open_lake
-from cord.lake.releases import list_releases
+from cord.lake.releases.release import list_releases
 
 pytestmark = pytest.mark.slow
 

@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from cord.journal import Header, header_line
 from cord.lake import Lake
-from cord.lake.journals import journal_folder
-from cord.lake.manifest import Manifest
-from cord.lake.progress import decode_app, verify_app
-from cord.lake.releases import list_releases, manifest_key, publish
-from cord.lake.runs import RunDocument, now, save_recipe, save_run
-from cord.lake.schemas import SCHEMAS
-from cord.lake.staging import DECODED, DecodedShard, stage, unstage
+from cord.lake.releases.manifest import Manifest
+from cord.lake.releases.release import list_releases, manifest_key, publish
+from cord.lake.runs.journals import journal_folder
+from cord.lake.runs.progress import decode_app, verify_app
+from cord.lake.runs.run import RunDocument, now, save_recipe, save_run
+from cord.lake.runs.staging import DECODED, DecodedShard, stage, unstage
+from cord.lake.tables.schemas import SCHEMAS
 from cord.recipe import Recipe
 
 RUN = "demo-1"

@@ -19,9 +19,9 @@ from inspection.a_run import (
 
 from cord.journal import Header, header_line
 from cord.lake import Lake
-from cord.lake.journals import journal_folder
-from cord.lake.runs import require_run, save_run
-from cord.lake.staging import stage
+from cord.lake.runs.journals import journal_folder
+from cord.lake.runs.run import require_run, save_run
+from cord.lake.runs.staging import stage
 
 OTHER = "demo-2"
 

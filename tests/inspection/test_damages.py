@@ -15,8 +15,8 @@ from cord.inspection import inspect_lake
 from cord.inspection.census import YOUNG, present
 from cord.inspection.mending import Repair, repair_lake
 from cord.lake import Lake, open_lake
-from cord.lake.audit import verify_release
-from cord.lake.releases import list_releases
+from cord.lake.releases.audit import verify_release
+from cord.lake.releases.release import list_releases
 
 pytestmark = pytest.mark.slow
 LATER = present() + 2 * YOUNG

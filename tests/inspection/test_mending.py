@@ -9,9 +9,9 @@ from cord.inspection import inspect_lake
 from cord.inspection.census import YOUNG, present
 from cord.inspection.mending import Repair, repair_lake
 from cord.lake import Lake
-from cord.lake.audit import verify_release
-from cord.lake.releases import list_releases
-from cord.lake.runs import require_run
+from cord.lake.releases.audit import verify_release
+from cord.lake.releases.release import list_releases
+from cord.lake.runs.run import require_run
 
 STEPS = 28
 SECOND_SHARD = range(13, 21)

@@ -20,8 +20,8 @@ from cord.inspection import inspect_lake
 from cord.inspection.census import YOUNG, present
 from cord.inspection.mending import repair_lake
 from cord.lake import Lake
-from cord.lake.lease import Leases
-from cord.lake.runs import require_run
+from cord.lake.runs.lease import Leases
+from cord.lake.runs.run import require_run
 
 LATER = present() + 2 * YOUNG
 
@@ -32,7 +32,7 @@ def carried_out_by_a_process(lake: Lake) -> Iterator[subprocess.Popen[str]]:
     program = f"""
         import time
         from cord.lake import open_lake
-        from cord.lake.holding import take_hold
+        from cord.lake.runs.holding import take_hold
         take_hold(open_lake({lake.uri!r}), {RUN!r}, lambda: None)
         print("held", flush=True)
         time.sleep(600)

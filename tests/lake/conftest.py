@@ -12,7 +12,7 @@ from s3_server import S3Server
 
 from benchmarks.faulty_s3 import FaultyS3
 from cord.lake import Lake, open_lake
-from cord.lake.schemas import SCHEMAS
+from cord.lake.tables.schemas import SCHEMAS
 
 STORES = ["folder", "moto", pytest.param("ceph", marks=pytest.mark.slow)]
 

@@ -19,9 +19,9 @@ import pytest
 from benchmarks.chaos.plausible import append_all, rows
 from benchmarks.faulty_s3 import FaultyS3
 from cord.lake import Lake, open_lake
-from cord.lake.manifest import content_hash
-from cord.lake.releases import list_releases, publish
-from cord.lake.staging import DecodedShard, commit_staged, load_staged, stage, unstage
+from cord.lake.releases.manifest import content_hash
+from cord.lake.releases.release import list_releases, publish
+from cord.lake.runs.staging import DecodedShard, commit_staged, load_staged, stage, unstage
 
 WORK = """
 import json, sys

@@ -19,8 +19,8 @@ from factory import Factory
 
 from cord.errors import LakeError
 from cord.lake import Lake, open_lake
-from cord.lake.releases import list_releases, publish
-from cord.lake.staging import DecodedShard, load_staged, stage
+from cord.lake.releases.release import list_releases, publish
+from cord.lake.runs.staging import DecodedShard, load_staged, stage
 
 Rows = Callable[..., pa.Table]
 FULL = r"the disk is full; make room, then run the same command again"

@@ -13,10 +13,10 @@ from benchmarks import faulty_s3
 from benchmarks.faulty_s3 import FaultyS3
 from cord.errors import LakeError
 from cord.lake import Lake, open_lake
-from cord.lake.audit import verify_release
-from cord.lake.query import query
-from cord.lake.releases import list_releases, publish
-from cord.lake.staging import DecodedShard, load_staged, stage
+from cord.lake.releases.audit import verify_release
+from cord.lake.releases.release import list_releases, publish
+from cord.lake.runs.staging import DecodedShard, load_staged, stage
+from cord.lake.tables.query import query
 
 Rows = Callable[..., pa.Table]
 MINE, OTHERS = DecodedShard([{"by": 1}], [], [], []), DecodedShard([{"by": 2}], [], [], [])

@@ -20,13 +20,20 @@ from cord.engines.metering import Work
 from cord.engines.vllm.metrics import Counters
 from cord.errors import CordError
 from cord.lake import Lake, open_lake
-from cord.lake.holder import this_process
-from cord.lake.lease import Lease, Leases, moment
-from cord.lake.manifest import Manifest, ReleasedFile
-from cord.lake.releases import list_releases, newest_releases
-from cord.lake.runs import RunDocument, list_runs, load_recipe_of, load_run, save_recipe, save_run
-from cord.lake.shard_notes import ShardNote, leave_note, shard_notes
-from cord.lake.staging import DecodedShard, load_staged, stage
+from cord.lake.releases.manifest import Manifest, ReleasedFile
+from cord.lake.releases.release import list_releases, newest_releases
+from cord.lake.runs.holder import this_process
+from cord.lake.runs.lease import Lease, Leases, moment
+from cord.lake.runs.run import (
+    RunDocument,
+    list_runs,
+    load_recipe_of,
+    load_run,
+    save_recipe,
+    save_run,
+)
+from cord.lake.runs.shard_notes import ShardNote, leave_note, shard_notes
+from cord.lake.runs.staging import DecodedShard, load_staged, stage
 from cord.recipe import Recipe
 from cord.usage import Usage, usage_of
 

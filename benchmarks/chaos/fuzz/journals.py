@@ -16,7 +16,7 @@ from benchmarks.chaos.fuzz.mutation import torn
 from benchmarks.chaos.fuzz.trying import Property, RowsLost
 from cord.journal import FIRST, Entry, Header, entry_line, header_line, read_segments
 from cord.lake import open_lake
-from cord.lake.journals import ShardJournal, journal_folder
+from cord.lake.runs.journals import ShardJournal, journal_folder
 from cord.types import Candidate, Cost, Progress, Round, Step
 
 SEARCH = "5ea4c4" + "0" * 58

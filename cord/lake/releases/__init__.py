@@ -1,0 +1,1 @@
+"""What is published: immutable, named by a manifest, held against it."""

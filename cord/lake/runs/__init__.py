@@ -1,0 +1,1 @@
+"""What the lake keeps of a run while it goes on, and who carries it out."""

@@ -1,0 +1,118 @@
+"""What the stages of one run read: its plan, and trajectories and verdicts by key.
+
+A problem's trajectories may have been made by an earlier run; they are found by the key of its
+search. Should two runs have decoded the same key at once, the one with the smaller id counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cord.lake.runs.run import check_run_id
+from cord.lake.tables.query import query
+from cord.lake.tables.rows import Row
+from cord.records import Judged
+
+if TYPE_CHECKING:
+    from cord.lake import Lake
+
+
+def decoded_sql(run_id: str, shard: int | None = None) -> str:
+    """A SELECT of a run's trajectories (of one shard), with `question`, `reference` and
+    `alternatives` of their problems."""
+    where = "" if shard is None else f"and p.shard = {int(shard)}"
+    return f"""
+        select p.question, p.answer as reference, p.alternatives, t.*
+        from problems p join trajectories t on t.key = p.key and t.problem_id = p.problem_id
+        where p.run_id = '{check_run_id(run_id)}' {where}
+        qualify t.run_id = min(t.run_id) over (partition by t.key)
+    """
+
+
+def spent_sql(run_id: str) -> str:
+    """A SELECT of what the search of a run's problems cost, by problem and teacher: rows of
+    `costs`, with `earlier`: paid by the run whose trajectories this one uses.
+
+    Problems that could not be decoded are among them; what an earlier run spent on these in vain
+    is its own."""
+    return f"""
+        select c.*, c.run_id <> p.run_id as earlier
+        from problems p join costs c on c.key = p.key and c.problem_id = p.problem_id
+        left join (
+            select key, min(run_id) as run_id from trajectories group by key
+        ) t on t.key = p.key
+        where p.run_id = '{check_run_id(run_id)}' and c.run_id = coalesce(t.run_id, p.run_id)
+    """
+
+
+def planned_shards(lake: Lake, run_id: str) -> dict[int, int]:
+    """Shard number to its number of problems; empty before the run is planned."""
+    rows = query(
+        lake,
+        "select shard, count(*) as n from problems "
+        f"where run_id = '{check_run_id(run_id)}' group by shard order by shard",
+    ).to_pylist()
+    return {row["shard"]: row["n"] for row in rows}
+
+
+def problems_of(lake: Lake, run_id: str, shard: int) -> list[Row]:
+    """The planned problems of one shard."""
+    rows: list[Row] = query(
+        lake,
+        f"select * from problems where run_id = '{check_run_id(run_id)}' and shard = {int(shard)} "
+        "order by problem_id",
+    ).to_pylist()
+    return rows
+
+
+def set_aside(lake: Lake, run_id: str) -> int:
+    """How many rows and problems this run has put into quarantine."""
+    sql = f"select count(*) as n from quarantine where run_id = '{check_run_id(run_id)}'"
+    return int(query(lake, sql)["n"][0].as_py())
+
+
+def keys_decoded(lake: Lake) -> set[str]:
+    """Keys of every search whose trajectories are in the lake, whichever run made them."""
+    return {
+        str(key) for key in query(lake, "select distinct key from trajectories")["key"].to_pylist()
+    }
+
+
+def trajectories_of(lake: Lake, run_id: str, shard: int | None = None) -> list[Row]:
+    """Rows of `decoded_sql`, by problem and rank."""
+    sql = f"select * from ({decoded_sql(run_id, shard)}) order by problem_id, rank"
+    rows: list[Row] = query(lake, sql).to_pylist()
+    return rows
+
+
+def verdicts_of(lake: Lake, keys: set[str]) -> dict[tuple[str, int], Row]:
+    """Verdicts by (judgement key, rank), for the given judgement keys."""
+    if not keys:
+        return {}
+    rows = query(lake, "select * from verdicts order by run_id").to_pylist()
+    found: dict[tuple[str, int], Row] = {}
+    for row in rows:
+        if row["key"] in keys:
+            found.setdefault((row["key"], row["rank"]), row)
+    return found
+
+
+def judged(trajectory: Row, verdict: Row) -> Judged:
+    """A trajectory's row and its verdict's as one."""
+    return Judged(
+        problem_id=trajectory["problem_id"],
+        rank=trajectory["rank"],
+        question=trajectory["question"],
+        answer=trajectory["reference"],
+        text=trajectory["text"],
+        teachers=tuple(trajectory["teachers"]),
+        steps=trajectory["steps"],
+        tokens=trajectory["tokens"],
+        score=trajectory["score"],
+        run_id=trajectory["run_id"],
+        key=trajectory["key"],
+        finished=trajectory["finished"],
+        outcome=verdict["outcome"],
+        reason=verdict["reason"],
+        missing=tuple(trajectory["missing"]),
+    )

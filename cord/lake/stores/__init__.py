@@ -1,0 +1,1 @@
+"""Where bytes are: a folder or S3, behind one interface."""

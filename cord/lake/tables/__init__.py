@@ -1,0 +1,1 @@
+"""Rows: how they are laid down, and how they are asked for."""

@@ -1,0 +1,198 @@
+"""Delta tables as the lake uses them: a commit happens once, and old versions stay readable.
+
+*Once.* Every commit carries an application transaction (its app id). Look first: if the table has
+seen the app id, the work is done. Otherwise commit through the very handle that looked; a racer
+with the same id makes that fail, and we look again. A blind second append would duplicate.
+
+*A commit whose answer was lost* may stand all the same: before it is called failed, or tried again,
+we look. A late twin of the first try cannot land beside the second: both want the same version.
+
+*Overwrites are compare-and-swap.* Left to itself, deltalake rebases a lost overwrite onto the
+winner and so unites both contents (measured, 1.6.6); with no commit retries it fails instead.
+
+*For ever.* Releases pin table versions, so log entries and files are never cleaned up.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Transaction,
+)
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from cord.errors import LakeError
+from cord.lake.stores.store import Store
+from cord.lake.tables.data_files import write_data_file
+from cord.lake.tables.schemas import conform
+
+APP_ID: Final = "cord.app_id"
+"""Key of a commit's metadata under which it names its application transaction."""
+
+_TRIES = 40
+_TRIES_LOST = 3
+_KEEP_FOR_EVER: Final = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+_NO_RETRIES = 0
+_LOG_ENTRY = re.compile(r"/(\d{20})\.json$")
+
+
+def open_table(store: Store, key: str, version: int | None = None) -> DeltaTable | None:
+    """The table at `key`, as of `version` or as it is; None where there is none."""
+    with speaking(store, key):
+        try:
+            return DeltaTable(store.uri(key), version=version, storage_options=_options(store))
+        except TableNotFoundError:
+            return None
+
+
+def commit_once(
+    store: Store,
+    key: str,
+    schema: pa.Schema,
+    rows: pa.Table,
+    *,
+    mode: Literal["append", "overwrite"],
+    app_id: str,
+    metadata: dict[str, str] | None = None,
+) -> bool:
+    """Commit `rows` unless a commit with this `app_id` is there. Makes the table if need be.
+
+    Returns whether this call made the commit; with racers on one app id, exactly one does."""
+    rows = conform(rows, schema)
+    file: AddAction | None = None
+    lost: list[Exception] = []
+    for attempt in range(_TRIES):
+        with speaking(store, key):
+            table = _open_or_create(store, key, schema)
+            if table is not None:
+                if table.transaction_version(app_id) is not None:
+                    return bool(attempt and file and _has(table, file))
+                if len(lost) == _TRIES_LOST:
+                    raise lost[-1]
+                if file is None and rows.num_rows:
+                    file = write_data_file(store, key, rows)
+                try:
+                    _commit(table, schema, file, mode, app_id, metadata or {})
+                except CommitFailedError:
+                    pass
+                except (DeltaError, OSError) as error:
+                    lost.append(error)
+                else:
+                    return True
+        time.sleep(random.uniform(0.2, 1.0) * min(0.05 * 2**attempt, 1.0))  # noqa: S311
+    raise LakeError(
+        f"{store.uri(key)} was being committed to by others {_TRIES} times in a row; "
+        "run the same command again"
+    )
+
+
+def version_of(store: Store, key: str, app_id: str) -> int | None:
+    """The version that the commit with this app id made; None where there is none.
+
+    Read from the log itself, where a commit's name is its version: `DeltaTable.history` counts
+    back from the newest version and is off by one when another commit arrives meanwhile."""
+    for entry in reversed(store.list(f"{key}/_delta_log/")):
+        if not (match := _LOG_ENTRY.search(entry)):
+            continue
+        for line in (store.read(entry) or b"").splitlines():
+            if json.loads(line).get("commitInfo", {}).get(APP_ID) == app_id:
+                return int(match[1])
+    return None
+
+
+def files_of(table: DeltaTable) -> list[tuple[str, int]]:
+    """(path relative to the table, rows) of each data file, sorted by path."""
+    return sorted((str(file["path"]), int(file["num_records"])) for file in _added(table))
+
+
+def sizes_of(table: DeltaTable) -> dict[str, int]:
+    """Bytes of each data file, by its path relative to the table, as they were when committed."""
+    return {str(file["path"]): int(file["size_bytes"]) for file in _added(table)}
+
+
+@contextmanager
+def speaking(store: Store, key: str) -> Iterator[None]:
+    """Turn what deltalake raises into a `LakeError` that names the table."""
+    try:
+        yield
+    except LakeError:
+        raise
+    except (DeltaError, OSError) as error:
+        text = str(error).strip()
+        sentence = store.explain(text, key)
+        if sentence is None:
+            said = text.splitlines()[0] if text else type(error).__name__
+            sentence = f"the Delta table {store.uri(key)} failed: {said}"
+        raise LakeError(sentence) from error
+
+
+def _open_or_create(store: Store, key: str, schema: pa.Schema) -> DeltaTable | None:
+    """The table; None when another process was making it at the same moment: look again."""
+    table = open_table(store, key)
+    if table is not None:
+        return table
+    # A folder that cannot be made is said better by the store than by deltalake.
+    try:
+        return DeltaTable.create(
+            store.uri(key),
+            schema=schema,
+            mode="error",
+            configuration=_KEEP_FOR_EVER,
+            storage_options=_options(store),
+            commit_properties=CommitProperties(max_commit_retries=_NO_RETRIES),
+        )
+    except (CommitFailedError, DeltaError):
+        if open_table(store, key) is None:
+            raise
+        return None
+
+
+def _commit(
+    table: DeltaTable,
+    schema: pa.Schema,
+    file: AddAction | None,
+    mode: Literal["append", "overwrite"],
+    app_id: str,
+    metadata: dict[str, str],
+) -> None:
+    properties: dict[str, Any] = {
+        "custom_metadata": {**metadata, APP_ID: app_id},
+        "app_transactions": [Transaction(app_id, 1)],
+    }
+    if mode == "overwrite":
+        properties["max_commit_retries"] = _NO_RETRIES
+    table.create_write_transaction(
+        [file] if file else [],
+        mode=mode,
+        schema=schema,
+        commit_properties=CommitProperties(**properties),
+        post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+    )
+
+
+def _has(table: DeltaTable, file: AddAction) -> bool:
+    return file.path in sizes_of(table)
+
+
+def _added(table: DeltaTable) -> list[dict[str, Any]]:
+    return list(pa.table(table.get_add_actions(flatten=True)).to_pylist())
+
+
+def _options(store: Store) -> dict[str, str] | None:
+    return store.delta_options() or None

@@ -1,0 +1,165 @@
+"""The views that a query sees: Delta tables, records of releases, and the lake's documents.
+
+Only the views that a statement names are made, since each costs a look at the lake. With a release
+everything is pinned: `records` to its version, the tables to the versions its manifest names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from cord.fingerprint import canonical_bytes
+from cord.lake import Lake
+from cord.lake.releases.manifest import Manifest
+from cord.lake.releases.release import dataset_key, list_releases, newest_releases
+from cord.lake.runs.run import LONG_AGO, list_runs
+from cord.lake.tables.schemas import SCHEMAS, TABLES, columns
+from cord.lake.tables.table import table_key
+
+_MOMENT = pa.timestamp("us")
+
+RELEASES: Final = columns(
+    {
+        "name": pa.string(),
+        "version": pa.int64(),
+        "run_id": pa.string(),
+        "rows": pa.int64(),
+        "created_at": _MOMENT,
+        "parent": pa.int64(),
+        "recipe": pa.string(),  # its fingerprint
+        "content_hash": pa.string(),
+        "delta_version": pa.int64(),
+        "contract": pa.string(),  # JSON
+        "counts": pa.string(),  # JSON
+    }
+)
+
+RUNS: Final = columns(
+    {
+        "run_id": pa.string(),
+        "recipe": pa.string(),  # its name
+        "state": pa.string(),
+        "created_at": _MOMENT,
+        "ended_at": _MOMENT,
+        "problems": pa.int64(),
+        "records": pa.int64(),
+        "wrong": pa.int64(),
+        "quarantined": pa.int64(),
+        "release": pa.string(),  # NAME@V
+    }
+)
+
+VIEWS: Final = (*SCHEMAS, "releases", "runs")
+"""Every view there is."""
+
+
+def define_views(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    names: Iterable[str],
+    release: Manifest | None,
+) -> None:
+    """Make the named views (a subset of `VIEWS`) on a connection that can reach the lake."""
+    for name in names:
+        if name in TABLES:
+            _define_table(connection, lake, name, release)
+        elif name == "records":
+            shown = [release] if release is not None else newest_releases(lake)
+            _define_records(connection, lake, shown)
+        elif name == "releases":
+            _define_rows(connection, name, _release_rows(list_releases(lake)))
+        else:
+            _define_rows(connection, name, _run_rows(lake))
+
+
+def literal(text: str) -> str:
+    """A string literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _define_table(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, name: str, release: Manifest | None
+) -> None:
+    schema, key = SCHEMAS[name], table_key(name)
+    if release is not None:
+        version = release.tables.get(name)
+        there = version is not None
+    else:
+        version = None
+        there = lake.store.read(f"{key}/_delta_log/{0:020d}.json") is not None
+    if there:
+        _define_view(connection, name, _scan(lake, key, schema, version))
+    else:
+        _define_rows(connection, name, schema.empty_table())
+
+
+def _define_records(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, releases: list[Manifest]
+) -> None:
+    if not releases:
+        empty = SCHEMAS["records"].append(pa.field("dataset", pa.string())).empty_table()
+        _define_rows(connection, "records", empty)
+        return
+    scans = [
+        _scan(
+            lake,
+            dataset_key(release.name),
+            SCHEMAS["records"],
+            release.delta_version,
+            f", {literal(release.name)} as dataset",
+        )
+        for release in releases
+    ]
+    _define_view(connection, "records", " union all ".join(scans))
+
+
+def _scan(lake: Lake, key: str, schema: pa.Schema, version: int | None, more: str = "") -> str:
+    listed = ", ".join(f'"{name}"' for name in schema.names)
+    pinned = "" if version is None else f", version={version}"
+    # S608: nothing here comes from outside but the lake's own address, which is quoted.
+    return f"select {listed}{more} from delta_scan({literal(lake.store.uri(key))}{pinned})"  # noqa: S608
+
+
+def _define_view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
+    connection.execute(f"create view {name} as {select}")
+
+
+def _define_rows(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    connection.from_arrow(rows).create(name)
+
+
+def _release_rows(releases: list[Manifest]) -> pa.Table:
+    rows = [
+        {
+            **release.model_dump(include=set(RELEASES.names)),
+            "created_at": _utc(release.created_at),
+            "contract": canonical_bytes(release.contract).decode(),
+            "counts": canonical_bytes(release.counts).decode(),
+        }
+        for release in releases
+    ]
+    return pa.Table.from_pylist(rows, schema=RELEASES)
+
+
+def _run_rows(lake: Lake) -> pa.Table:
+    rows = [
+        {
+            **run.model_dump(include=set(RUNS.names)),
+            "created_at": _utc(run.created_at if run.created_at != LONG_AGO else None),
+            "ended_at": _utc(run.ended_at),
+        }
+        for run in list_runs(lake)
+    ]
+    return pa.Table.from_pylist(rows, schema=RUNS)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """The moment in UTC, without a zone: timestamps in the lake are always UTC."""
+    if moment is None or moment.tzinfo is None:
+        return moment
+    return moment.astimezone(UTC).replace(tzinfo=None)
