@@ -4,8 +4,9 @@ Most of the time of a short command goes into importing torch, transformers and 
 `multiprocessing`'s fork server does that once for a test session; a command is then a fork of it:
 a process and session of its own, with its own folder, environment, output and exit code.
 
-What reads the environment when it is imported (Prefect, and so `flows`) is never imported before
-the fork. Forks share one seed of `hash`; whoever compares bytes has one run of `Factory.start`.
+Prefect reads the environment when it is imported, so it never is before the fork. Forks share one
+seed of `hash`: that it makes no difference to the bytes, runs of `Factory.start` prove
+(`flows/test_refresh.py`, `flows/test_resume_ways.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 IMPORTED = [
+    "flows.command_line.commands",
+    "flows.launch",
     "cord.engines.embedded.engine",
     "cord.engines.vllm.engine",
     "cord.inspection.mending",
@@ -28,8 +31,6 @@ IMPORTED = [
     "cord.lake.tables.query",
     "data_contracts.records",
     "great_expectations",
-    "rich.table",
-    "typer",
 ]
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(IMPORTED)
@@ -68,8 +69,10 @@ def _cord(
     missing = [name for name in IMPORTED if name not in sys.modules]
     assert not missing, f"the fork server could not import {missing}"
     assert "prefect" not in sys.modules, "it would have read another environment"
+    from flows import prefect_settings
     from flows.command_line import main
 
+    prefect_settings.apply()
     try:
         main()
     finally:  # what the interpreter does when a process ends, and multiprocessing leaves out

@@ -34,7 +34,7 @@ def wait_until_decided(factory: Factory, rounds: int = 4) -> None:
 
 
 def test_a_run_is_carried_out_by_one_process_and_another_run_beside_it(factory: Factory) -> None:
-    decode_slowly(factory, 30)
+    decode_slowly(factory, 16)
     first = factory.start("run", "recipe.yaml", "--run-id", "one")
     wait_until_decided(factory)
     os.killpg(first.pid, signal.SIGSTOP)  # so that it is not done before the others are
@@ -60,7 +60,7 @@ def test_a_run_is_carried_out_by_one_process_and_another_run_beside_it(factory: 
 
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate(timeout=30)
-    decode_slowly(factory, 30)
+    decode_slowly(factory, 16)
     same_command = factory.run("--run-id", "one")
     assert same_command.code == 0, same_command.err
     listed = factory.cord("releases", "--json").json
@@ -72,9 +72,10 @@ def test_a_run_is_carried_out_by_one_process_and_another_run_beside_it(factory: 
 def test_a_process_that_was_overtaken_stops_and_leaves_the_run_to_the_other(
     factory: Factory,
 ) -> None:
-    decode_slowly(factory, 150)
+    decode_slowly(factory, 40)
     process = factory.start("run", "recipe.yaml", "--run-id", "lost")
     wait_until_decided(factory)
+    os.killpg(process.pid, signal.SIGSTOP)  # a suspended machine; its lease is to be renewed soon
     store = open_lake(factory.lake).store
     now = datetime.now(UTC)
     theirs = Lease(
@@ -87,6 +88,8 @@ def test_a_process_that_was_overtaken_stops_and_leaves_the_run_to_the_other(
     key = "runs/lost/lease/000002.json"
     assert store.create(key, theirs.model_dump_json().encode())
     document = store.read("runs/lost/run.json")
+    time.sleep(TERMS.renew_every_s)
+    os.killpg(process.pid, signal.SIGCONT)
     _, err = process.communicate(timeout=TERMS.renew_every_s + 60)
     assert process.returncode == 1, err
     assert "run lost was taken over by process 7 on elsewhere at " in err
