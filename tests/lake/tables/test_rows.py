@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from doubles.scripted_engine import ScriptedEngine
 from hypothesis import given
@@ -55,9 +56,7 @@ class Sometimes(ScriptedEngine):
                                  " so\n</think>\n\n\\boxed{0}"])  # fmt: skip
         made = await super().propose(request)
         cached = rng.choice([None, 3])
-        return Proposal(
-            made.text, made.token_ids, made.model, made.tokens, made.finish, 7, cached, 0.25
-        )
+        return replace(made, prompt_tokens=7, cached_tokens=cached, seconds=0.25)
 
 
 async def searched(seed: int, width: int) -> Decoding | None:
