@@ -32,7 +32,10 @@ FORMAT: Final = 1
 FIRST: Final = ""
 """What a problem's first round comes after."""
 _NAME_DIGITS: Final = 32
-_KEY: Final = re.compile(rb'"key":"([0-9a-f]{64})"')
+_KEY: Final = re.compile(rb"(?=([0-9a-f]{64}))")
+"""Anything that may be a key: of a damaged line, what stands around it may be damaged too."""
+_KEY_WITHIN: Final = 256
+"""It stands at the beginning of a line; further on may be anything a model wrote."""
 
 
 class Journal(Protocol):
@@ -222,8 +225,8 @@ class _Reader:
                 self.refused[differs] += 1
             elif payload is None or entry is None:
                 self.damaged.append(f"{name}:{number}")
-                if key := _KEY.search(line):
-                    self.spoilt.add(key[1].decode())
+                keys = _KEY.finditer(line[:_KEY_WITHIN])
+                self.spoilt.update(key[1].decode() for key in keys)
             else:
                 self.entries[entry.key][_name(payload)] = entry, line + b"\n"
 

@@ -131,6 +131,18 @@ def test_a_changed_byte_costs_its_problem_alone_and_is_said(data: st.DataObject)
     assert found.faults and "start over" in " ".join(found.faults)
 
 
+@pytest.mark.parametrize("around", [b'"key":"', b'key":"', b'":"'])
+def test_a_key_is_known_whatever_is_damaged_around_it(around: bytes) -> None:
+    """Found by fuzzing: the last of three was dropped, and its problem went on from the second."""
+    lines = written("a", 3)
+    lines[2] = lines[2].replace(around, b"#" * len(around), 1)
+    found = read(lines, written("b", 1))
+    assert rounds_of(found) == {"b": 1}
+    assert found.faults == (
+        "1 damaged entries of the journal are not used (s0:4); 1 problems start over",
+    )
+
+
 def test_of_two_processes_that_decoded_one_problem_at_once_the_longer_chain_counts() -> None:
     one, other = written("a", 2, seed=1), written("a", 3, seed=2)
     chain = read(one, other).chains["a" * 64]
