@@ -207,7 +207,7 @@ class Wire:
         except (ValueError, KeyError, TypeError, RecursionError):
             # Not `response.text`: an answer may name any codec of Python's as its charset.
             text = response.content.decode("utf-8", "replace")
-        return self._clean(text) or response.reason_phrase
+        return self._clean(text) or self._clean(response.reason_phrase)
 
     def _clean(self, text: str) -> str:
         """One line of at most 300 characters, without the key."""

@@ -144,3 +144,21 @@ async def test_a_prompt_beyond_the_context_is_never_sent(server, engine):
     with pytest.raises(ContextTooLong, match=r"do not fit .*2048 tokens"):
         await engine.answer_logprobs(scoring("4" * 3000))
     assert not completions(server)
+
+
+async def test_what_a_status_line_says_is_printed_without_control_characters():
+    """Found by fuzzing: an empty answer has only its status line to explain it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 418 \x01\x1b[31mred\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as hostile:
+        port = hostile.sockets[0].getsockname()[1]
+        engine = VllmEngine(f"http://127.0.0.1:{port}/v1", "m", patience=QUICK)
+        with pytest.raises(EngineError, match="418") as refused:
+            await engine.describe()
+        await engine.close()
+    assert str(refused.value).isprintable()
