@@ -11,6 +11,7 @@ import asyncio
 import os
 import tempfile
 import time
+from collections.abc import Awaitable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,13 +59,11 @@ class TimedJournal(ShardJournal):
     waited_s = 0.0
     cpu_s = 0.0
 
-    def keep(self, problem_id: str, start_score: float, decided: Round) -> asyncio.Future[None]:
+    def keep(self, problem_id: str, start_score: float, decided: Round) -> Awaitable[None]:
         """See `Journal.keep`."""
-        return cast(
-            "asyncio.Future[None]", self._timed(super().keep(problem_id, start_score, decided))
-        )
+        return self._timed(super().keep(problem_id, start_score, decided))
 
-    async def _timed(self, kept: asyncio.Future[None]) -> None:
+    async def _timed(self, kept: Awaitable[None]) -> None:
         begun = time.monotonic()
         await kept
         self.waited_s += time.monotonic() - begun
@@ -98,13 +97,10 @@ def measure(quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(3 if quick else 20):
             lake = open_lake(f"{folder}/{number}", create=True)
-            if number % 2:
-                without = decode(recipe, ensemble, problems, None)
-            with_it = decode(recipe, ensemble, problems, lake)
-            if not number % 2:
-                without = decode(recipe, ensemble, problems, None)
-            pairs.append((with_it, without))
-            _show(f"pair {number + 1}", with_it, len(problems))
+            ways = [lake, None] if number % 2 else [None, lake]  # neither is always the first
+            spent = {way: decode(recipe, ensemble, problems, way) for way in ways}
+            pairs.append((spent[lake], spent[None]))
+            _show(f"pair {number + 1}", spent[lake], len(problems))
         s3 = moto(Path(folder))
         s3.start()
         before = dict(os.environ)

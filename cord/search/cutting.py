@@ -6,6 +6,9 @@ step would begin, and whoever continues it is made to begin there:
     prompt-guided    ends at `### Step`; the next one opens with `### Step n.`
     line-break       ends at a blank line; the next one opens with it
     reflection-cue   ends in front of a cue, `Wait,`; whoever goes on opens with that very cue
+
+Live, a capitalised cue behind a space is taken for the beginning of a sentence; a finished text is
+looked at for the end of the one before too.
 """
 
 from __future__ import annotations
@@ -54,4 +57,4 @@ def leads_to(proposal: Proposal, how: Segmentation) -> str:
         return ""
     if how == "line-break":
         return _BLANK_LINE
-    return proposal.stopped_at[: -len(_BEHIND_A_CUE[0])]
+    return proposal.stopped_at[:-1]  # without what stood behind the cue

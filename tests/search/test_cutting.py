@@ -96,13 +96,16 @@ async def test_whatever_the_cap_the_steps_joined_are_the_text(
         assert set(rejected) == {"an empty step"} and whole.startswith(best.text)
 
 
-def test_a_paragraph_is_what_the_finished_text_would_be_cut_into() -> None:
-    pieces = [piece.strip() for piece in segment(TRACE.split("</think>")[0], "line-break")]
-    assert pieces == [
-        "### Step 1. Read\nLet x be 2.",
-        "Some say 5. Wait, is it? Hmm, no.\n### Step 2. Add\n2+2=4.",
-        "But then, So be it.",
-    ]
+@pytest.mark.parametrize("how", get_args(Segmentation))
+async def test_live_a_text_is_cut_as_it_would_be_when_it_is_finished(how: Segmentation) -> None:
+    """But for white space, which stands behind a finished piece and before a live one, and for
+    `So` inside a sentence: live, a cue behind a space is one."""
+    whole = TRACE.replace(", So be", ", so be")
+    thinking, _ = whole.split("</think>")
+    best = (await cut(whole, how)).trajectories[0]
+    live = [step.text.partition("</think>")[0].strip() for step in best.steps]
+    pieces = [piece.strip() for piece in segment(thinking, how)]
+    assert len(pieces) > 1 and live[: len(pieces)] == pieces
 
 
 def test_where_steps_are_cut_otherwise_no_sections_are_asked_for() -> None:

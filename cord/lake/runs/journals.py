@@ -16,7 +16,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -143,10 +143,10 @@ class ShardJournal:
         chain = self._chains.pop(self._keys[problem_id], None)
         return None if chain is None else chain.progress
 
-    def keep(self, problem_id: str, start_score: float, decided: Round) -> _Kept:
+    def keep(self, problem_id: str, start_score: float, decided: Round) -> Awaitable[None]:
         """See `cord.journal.Journal`."""
         entry = Entry(self._keys[problem_id], problem_id, FIRST, start_score, decided)
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        kept: _Kept = asyncio.get_running_loop().create_future()
         with self._arrived:
             self._waiting.append((entry, kept))
             self._arrived.notify()

@@ -15,12 +15,11 @@ class BeamSearch:
     def __init__(self, start: Trajectory, settings: SearchSettings) -> None:
         self._settings = settings
         self._beam: tuple[Trajectory, ...] = (start,)
-        self._rounds = 0
         self._came_to_nothing = False
 
     def growing(self) -> Sequence[tuple[int, Trajectory]]:
         """Everything in the beam that is not finished."""
-        if self._came_to_nothing or self._rounds >= self._settings.max_steps:
+        if self._came_to_nothing:
             return ()
         return [(i, t) for i, t in enumerate(self._beam) if can_grow(t, self._settings)]
 
@@ -29,7 +28,6 @@ class BeamSearch:
         kept, marked = select(self._beam, candidates, self._settings.width, self._settings.rank_by)
         self._beam = kept or self._beam
         self._came_to_nothing = not candidates
-        self._rounds += 1
         return marked
 
     def best(self) -> tuple[Trajectory, ...]:

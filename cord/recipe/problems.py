@@ -1,0 +1,35 @@
+"""Where problems come from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from cord.recipe.section import Section
+
+
+class ProblemSource(Section):
+    """Where the problems are, and which columns they use."""
+
+    source: Literal["auto", "jsonl", "parquet", "hf"] = "auto"
+    """`auto` goes by the path's ending; `hf` is a name on the Hugging Face hub."""
+    path: str = Field(min_length=1)
+    """File, folder, `s3://bucket/key` or hub name. Relative to the recipe, then to the
+    working folder."""
+    split: str = "train"
+    """For hub data sets."""
+    id: str | None = None
+    """Column with the problem's id; without it `id` where there is one, else a hash of the
+    question."""
+    question: str = "question"
+    answer: str = "answer"
+    answer_rule: Literal["as-is", "gsm8k", "boxed"] = "as-is"
+    """How the answer is taken out of its column: whole, behind `####`, or from `\\boxed{}`."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first so many rows."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it lies on this machine's disk."""
+        return self.source != "hf" and "://" not in self.path
