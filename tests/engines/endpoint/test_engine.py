@@ -6,8 +6,9 @@ from contextlib import ExitStack
 import pytest
 from doubles.openai_answers import OpenAIAnswers
 from doubles.vllm_answers import cut_short, hang_up, raw, status
+from engines.asking import asking
 
-from cord.engines import AnswerRequest, ProposalRequest
+from cord.engines import AnswerRequest
 from cord.engines.endpoint.chat_prefix import WAYS
 from cord.engines.endpoint.chat_reply import joined
 from cord.engines.endpoint.engine import USUAL_CONTEXT, OpenAIEngine
@@ -41,19 +42,6 @@ def server(serve) -> OpenAIAnswers:
 @pytest.fixture
 def engine(server) -> OpenAIEngine:
     return OpenAIEngine(server.url, "m", instructions="Think.", patience=QUICK)
-
-
-def asking(**changes: object) -> ProposalRequest:
-    request = {
-        "question": "1+1?",
-        "steps": (),
-        "opening": "### Step 1.",
-        "stop": ("### Step",),
-        "max_tokens": 50,
-        "temperature": 0.6,
-        "seed": 7,
-    }
-    return ProposalRequest(**(request | changes))  # type: ignore[arg-type]
 
 
 def step(text: str) -> Step:

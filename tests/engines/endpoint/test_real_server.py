@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from engines.asking import asking as asking_usually
 
 import cord.miniature
 from cord.engines import ProposalRequest
@@ -30,16 +31,8 @@ def engine(vllm_server: Callable[[Path], str]) -> OpenAIEngine:
 
 
 def asking(**changes: object) -> ProposalRequest:
-    request = {
-        "question": QUESTION,
-        "steps": (),
-        "opening": "### Step 1.",
-        "stop": ("### Step",),
-        "max_tokens": 40,
-        "temperature": 0.0,
-        "seed": 7,
-    }
-    return ProposalRequest(**(request | changes))  # type: ignore[arg-type]
+    usual = {"question": QUESTION, "max_tokens": 40, "temperature": 0.0}
+    return asking_usually(**(usual | changes))
 
 
 async def test_vllm_goes_on_by_its_switches(engine):

@@ -2,25 +2,12 @@
 
 from doubles.vllm_answers import VllmAnswers
 
-from cord.engines import AnswerRequest, ProposalRequest
+from cord.engines import AnswerRequest
 from cord.engines.vllm.server import Patience
 from cord.types import Step
 
 QUICK = Patience(total_s=2.0, first_wait_s=0.01, longest_wait_s=0.05, first_contact_s=0.2)
 IDENTITY = "vllm:m@org/m"
-
-
-def asking(**changes: object) -> ProposalRequest:
-    request = {
-        "question": "1+1?",
-        "steps": (),
-        "opening": "### Step 1.",
-        "stop": ("### Step",),
-        "max_tokens": 50,
-        "temperature": 0.6,
-        "seed": 7,
-    }
-    return ProposalRequest(**(request | changes))  # type: ignore[arg-type]
 
 
 def scoring(*answers: str, thinking: tuple[Step, ...] = ()) -> AnswerRequest:

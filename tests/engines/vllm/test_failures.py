@@ -15,7 +15,8 @@ from doubles.vllm_answers import (
     raw,
     status,
 )
-from engines.vllm.asking import QUICK, asking, completions, scoring
+from engines.asking import asking
+from engines.vllm.asking import QUICK, completions, scoring
 
 from cord.engines.vllm.engine import VllmEngine
 from cord.engines.vllm.server import Patience

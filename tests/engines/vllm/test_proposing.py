@@ -2,7 +2,8 @@
 
 import pytest
 from doubles.vllm_answers import STEP, completion
-from engines.vllm.asking import IDENTITY, asking, completions, step
+from engines.asking import asking
+from engines.vllm.asking import IDENTITY, completions, step
 
 
 async def test_a_proposal_starts_with_its_opening_and_its_ids_spell_its_text(server, engine):

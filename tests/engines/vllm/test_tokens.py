@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 from doubles.vllm_answers import END, PIECES, STEP, TORN_STOP, completion
-from engines.vllm.asking import QUICK, asking
+from engines.asking import asking
+from engines.vllm.asking import QUICK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
