@@ -9,6 +9,8 @@ translated (`cord.thinking`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 STEP_HEADER = "### Step"
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
@@ -29,6 +31,25 @@ PLAIN_INSTRUCTIONS = (
 
 ANSWER_PROBE = THINK_CLOSE + "\n\nThe final answer is \\boxed{"
 """Behind the thinking, in front of the answer that is scored; its own tokens do not count."""
+
+JUDGEMENT_PROBE = THINK_CLOSE + "\n\nIs every step so far right, yes or no? "
+"""Behind the thinking, in front of the word that a judge says (`cord.scoring.binary`)."""
+JUDGEMENTS = ("yes", "no")
+
+STEP_REWARD_TOKEN = "<extra_0>"  # noqa: S105 (a separator, no secret)
+"""Stands behind each step where a process reward model gives its reward (Qwen2.5-Math-PRM)."""
+
+MERGING_INSTRUCTIONS = (
+    "You are given a problem and several solutions to it, of which some may be wrong. Merge them "
+    "into one right solution: take what is right in each, and repeat no mistake. "
+) + INSTRUCTIONS.removeprefix("Solve the problem. ")
+"""What the integrator is told (method.md, part 4: integration)."""
+
+
+def merging_question(question: str, solutions: Sequence[str]) -> str:
+    """A problem with whole solutions behind it, for the integrator to merge into one."""
+    told = (f"\n\nSolution {n}:\n{text}" for n, text in enumerate(solutions, start=1))
+    return question + "".join(told)
 
 
 def messages(question: str, instructions: str = INSTRUCTIONS) -> list[dict[str, str]]:
