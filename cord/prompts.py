@@ -39,6 +39,9 @@ JUDGEMENTS = ("yes", "no")
 STEP_REWARD_TOKEN = "<extra_0>"  # noqa: S105 (a separator, no secret)
 """Stands behind each step where a process reward model gives its reward (Qwen2.5-Math-PRM)."""
 
+REWARD_INSTRUCTIONS = "Please reason step by step, and put your final answer within \\boxed{}."
+"""The system message that Qwen2.5-Math-PRM was trained behind."""
+
 MERGING_INSTRUCTIONS = (
     "You are given a problem and several solutions to it, of which some may be wrong. Merge them "
     "into one right solution: take what is right in each, and repeat no mistake. "

@@ -56,30 +56,39 @@ def model_folder(model: str) -> Path:
     return folder
 
 
-def read_config(folder: Path) -> PretrainedConfig:
-    """The configuration of a causal language model. Raises `EngineError` for anything else."""
+def config_of(folder: Path) -> PretrainedConfig:
+    """The configuration of any model whose weights can be loaded. Raises `EngineError`."""
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # transformers raises whatever its parts raise
         raise EngineError(f"cannot read {folder / 'config.json'}: {error}") from error
+    if not list(folder.glob("*.safetensors")):
+        raise EngineError(f"no *.safetensors in {folder}; cord loads no pickled weights")
+    return config
+
+
+def read_config(folder: Path) -> PretrainedConfig:
+    """The configuration of a causal language model. Raises `EngineError` for anything else."""
+    config = config_of(folder)
     architectures = getattr(config, "architectures", None) or []
     if not any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures):
         raise EngineError(
             f"the model in {folder} is {', '.join(architectures) or 'of no named architecture'}, "
             "not a causal language model; cord needs one that writes text (...ForCausalLM)"
         )
-    if not list(folder.glob("*.safetensors")):
-        raise EngineError(f"no *.safetensors in {folder}; cord loads no pickled weights")
     return config
 
 
-def load_model(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
-    """Weights as `dtype`, ready for inference. Raises `EngineError`."""
-    with _no_progress_bar():
+def load_model(
+    folder: Path, config: PretrainedConfig, dtype: torch.dtype, kind: Any = AutoModelForCausalLM
+) -> PreTrainedModel:
+    """Weights as `dtype`, ready for inference. `kind`: the class that has `from_pretrained`.
+    Raises `EngineError`."""
+    with no_progress_bar():
         try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = kind.from_pretrained(
                 folder,
                 config=config,
                 dtype=dtype,
@@ -95,14 +104,14 @@ def load_model(folder: Path, config: PretrainedConfig, dtype: torch.dtype) -> Pr
     if missing := sorted(report["missing_keys"]):
         raise EngineError(
             f"the weights in {folder} lack {len(missing)} of the model's tensors, such as "
-            f" {missing[0]}; the download may be incomplete"
+            f"{missing[0]}; the download may be incomplete"
         )
     return model
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Loading is a matter of a second; a bar on the terminal would only get in the way."""
+def no_progress_bar() -> Iterator[None]:
+    """Loading and saving take a second; a bar on the terminal would only get in the way."""
     logging: Any = progress
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
