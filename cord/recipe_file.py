@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias, TypeVar, get_args, overload
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from cord.errors import RecipeError
 from cord.recipe import Recipe
 
+S = TypeVar("S", bound=BaseModel)
 FieldPath: TypeAlias = tuple[str | int, ...]
 
 MAX_BYTES = 256 << 10
@@ -27,15 +28,34 @@ MAX_VALUES = 10_000
 MAX_DEPTH = 20
 MAX_SENTENCES = 20
 _MAY_HOLD_A_SECRET = {"url", "api_key_env", "arguments"}
+MARKS = {"student": "cord distill", "benchmarks": "cord evaluate"}
+"""The key by which a recipe of another kind is known, and its command; any other recipe is one of
+`cord run`."""
 
 
-def load_recipe(path: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:
+@overload
+def load_recipe(path: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe: ...
+@overload
+def load_recipe(
+    path: str | Path, overrides: Mapping[str, object] | None = None, *, kind: type[S]
+) -> S: ...
+def load_recipe(
+    path: str | Path,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    kind: type[BaseModel] = Recipe,
+) -> BaseModel:
     """Read and validate a recipe file.
 
     `overrides` sets dotted fields (`{"run.seed": 8}`) over what the file says. Raises
     `RecipeError` with one line per mistake, each naming file, line and field.
     """
-    path = Path(path)
+    text = read_text(Path(path))
+    return parse_recipe(text, str(path), overrides, kind=kind)
+
+
+def read_text(path: Path) -> str:
+    """A recipe file's text. Raises `RecipeError`."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -54,20 +74,49 @@ def load_recipe(path: str | Path, overrides: Mapping[str, object] | None = None)
         raise RecipeError(f"{str(path)!r}: no file can have this name") from None
     if len(raw) > MAX_BYTES:
         raise RecipeError(f"{path}: larger than {MAX_BYTES >> 10} KiB, which no recipe is")
-    return parse_recipe(text, str(path), overrides)
+    return text
 
 
+@overload
 def parse_recipe(
     text: str, name: str = "recipe", overrides: Mapping[str, object] | None = None
-) -> Recipe:
+) -> Recipe: ...
+@overload
+def parse_recipe(
+    text: str,
+    name: str = "recipe",
+    overrides: Mapping[str, object] | None = None,
+    *,
+    kind: type[S],
+) -> S: ...
+def parse_recipe(
+    text: str,
+    name: str = "recipe",
+    overrides: Mapping[str, object] | None = None,
+    *,
+    kind: type[BaseModel] = Recipe,
+) -> BaseModel:
     """Validate a recipe's text; `name` stands in the messages. Raises `RecipeError`."""
     content, lines = _parse_yaml(text, name)
+    _refuse_another_kind(content, kind, name)
     for dotted, value in (overrides or {}).items():
         _override(content, dotted.split("."), value)
     try:
-        return Recipe.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise RecipeError("\n".join(_sentences(error, name, lines))) from None
+        raise RecipeError("\n".join(_sentences(error, name, lines, kind))) from None
+
+
+def command_of(text: str, name: str = "recipe") -> str:
+    """The command that a recipe is for: `cord run`, `cord distill` ... Raises `RecipeError`."""
+    content, _ = _parse_yaml(text, name)
+    return next((command for mark, command in MARKS.items() if mark in content), "cord run")
+
+
+def _refuse_another_kind(content: Mapping[str, Any], kind: type[BaseModel], name: str) -> None:
+    for mark, command in MARKS.items():
+        if mark in content and mark not in kind.model_fields:
+            raise RecipeError(f"{name}: this is a recipe for `{command}` (it has `{mark}`)")
 
 
 class _Loader(yaml.SafeLoader):
@@ -176,7 +225,9 @@ def _override(content: dict[str, Any], keys: list[str], value: object) -> None:
     content[keys[-1]] = value
 
 
-def _sentences(error: ValidationError, name: str, lines: Mapping[FieldPath, int]) -> Iterator[str]:
+def _sentences(
+    error: ValidationError, name: str, lines: Mapping[FieldPath, int], kind: type[BaseModel]
+) -> Iterator[str]:
     details = error.errors(include_url=False)
     shown = [detail for detail in details if "str" not in detail["loc"]]
     # The other branch of `meta_prover: name | model` says it.
@@ -190,7 +241,8 @@ def _sentences(error: ValidationError, name: str, lines: Mapping[FieldPath, int]
             (lines[location[:n]] for n in range(len(location), 0, -1) if location[:n] in lines), 1
         )
         where = f"{name}:{line}: {_dotted(location)}: " if location else f"{name}: "
-        what = _remedy(detail["type"], detail["msg"], location, detail.get("input"))
+        valid = _valid_keys(kind, location[:-1])
+        what = _remedy(detail["type"], detail["msg"], location, detail.get("input"), valid)
         yield where + _one_line(what)
     if len(shown) > MAX_SENTENCES:
         yield f"{name}: and {len(shown) - MAX_SENTENCES} more mistakes"
@@ -201,9 +253,8 @@ def _is_branch(part: str | int) -> bool:
     return isinstance(part, str) and (part in ("str", "Model") or part.startswith("function-"))
 
 
-def _remedy(kind: str, message: str, location: FieldPath, value: object) -> str:
+def _remedy(kind: str, message: str, location: FieldPath, value: object, valid: list[str]) -> str:
     if kind == "extra_forbidden":
-        valid = _valid_keys(location[:-1])
         near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.6)
         if near:
             return f"unknown key; did you mean '{near[0]}'?"
@@ -219,9 +270,9 @@ def _remedy(kind: str, message: str, location: FieldPath, value: object) -> str:
     return text if len(shown) > 60 else f"{text}, not {shown}"
 
 
-def _valid_keys(location: FieldPath) -> list[str]:
+def _valid_keys(kind: type[BaseModel], location: FieldPath) -> list[str]:
     """Keys of the section at `location`."""
-    model: type[BaseModel] = Recipe
+    model = kind
     for part in location:
         if isinstance(part, int):
             continue

@@ -60,7 +60,7 @@ def open_rows(
     Raises `ProblemsError`, here or while iterating, when a source or a file cannot be read."""
     if source.source == "hf":
         with tempfile.TemporaryDirectory(prefix="cord-") as cache:
-            yield _hub_rows(source.path, source.split, wanted, cache)
+            yield _hub_rows(source, wanted, cache)
         return
     with ExitStack() as stack:
         if source.path.startswith("s3://"):
@@ -238,9 +238,11 @@ def _parquet_rows(label: str, path: Path, wanted: tuple[str, ...]) -> Iterator[R
             ) from None
 
 
-def _hub_rows(name: str, split: str, wanted: tuple[str, ...], cache: str) -> Iterator[RawRow]:
+def _hub_rows(source: ProblemSource, wanted: tuple[str, ...], cache: str) -> Iterator[RawRow]:
+    name, split = source.path, source.split
+    chosen = {} if source.subset is None else {"name": source.subset}
     try:
-        yield from _arrow_rows(name, _load(name, split, cache), wanted)
+        yield from _arrow_rows(name, _load(name, split, cache, **chosen), wanted)
     except CordError:
         raise
     except ConnectionError:

@@ -19,6 +19,8 @@ class ProblemSource(Section):
     working folder."""
     split: str = "train"
     """For hub data sets."""
+    subset: str | None = Field(default=None, min_length=1)
+    """Of a hub data set that has several (its configuration): `pqa_labeled` of PubMedQA."""
     id: str | None = None
     """Column with the problem's id; without it `id` where there is one, else a hash of the
     question."""

@@ -24,9 +24,11 @@ from typing import Any, Self
 
 from cord.errors import CordError
 from cord.types import Verdict
-from cord.verification import math
+from cord.verification import choice, math, tatqa
 
-DOMAINS = ("math",)
+_READ_HERE = {"choice": choice.judge, "tatqa": tatqa.judge}
+"""Domains whose judge takes no mathematics, and so no process."""
+DOMAINS = ("math", *_READ_HERE)
 START_LIMIT_S = 120.0
 """For importing sympy on a machine that is busy with models."""
 TRIES = 2
@@ -62,6 +64,8 @@ class Verifier:
                 f"verify: there is no domain {domain!r}; there is: {', '.join(DOMAINS)}"
             )
         references = [reference] if isinstance(reference, str) else list(reference)
+        if domain in _READ_HERE:
+            return _first([_READ_HERE[domain](response, text) for text in references or [""]])
         references = [math.find_answer(text) or text for text in references] or [""]
         answer = math.find_answer(response)
         verdicts: list[Verdict] = []
@@ -78,7 +82,7 @@ class Verifier:
             verdicts.append(self._judge(answer or "", text))
             if verdicts[-1].outcome == "correct":
                 return verdicts[-1]
-        return next((v for v in verdicts if v.outcome == "undecided"), verdicts[-1])
+        return _first(verdicts)
 
     def _judge(self, answer: str, reference: str) -> Verdict:
         request = {"answer": answer, "reference": reference, "time_limit_s": self.time_limit_s}
@@ -139,6 +143,15 @@ class Verifier:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _first(verdicts: Sequence[Verdict]) -> Verdict:
+    """One that agrees is enough; it is wrong only against each."""
+    for outcome in ("correct", "undecided"):
+        for verdict in verdicts:
+            if verdict.outcome == outcome:
+                return verdict
+    return verdicts[-1]
 
 
 class _Process:

@@ -35,10 +35,14 @@ def check(
     json: Json = False,
 ) -> None:
     """Validate a recipe, read its problems, and probe its teachers. Nothing is decoded."""
-    from cord.recipe_file import load_recipe
+    from cord.recipe_kinds import load_any_recipe
+    from flows.command_line.checking_students import check_student_recipe
 
-    loaded = load_recipe(recipe)
+    loaded = load_any_recipe(recipe)
     folder = recipe.resolve().parent
+    if not isinstance(loaded, Recipe):
+        check_student_recipe(recipe, loaded, folder, offline, json)
+        return
     if offline:
         _check_offline(recipe, loaded, folder, json)
     else:
