@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from cord.path_score import path_value
 from cord.recipe import PathScore, SearchSettings
 from cord.types import NO_COST, Candidate, Cost, Step, Trajectory
 
@@ -82,27 +83,8 @@ def can_grow(trajectory: Trajectory, settings: SearchSettings) -> bool:
 
 
 def value(trajectory: Trajectory, by: PathScore) -> float:
-    """What a trajectory is worth, from the scores S_1 ... S_T of its steps and S_0 of the empty
-    prefix; at most 0, higher is better.
-
-    - `last`: log S_T, the paper's. It also pays for wrong steps that happen to cancel.
-    - `mean`: the mean of log S_1 ... log S_T: what made the answer less likely on the way counts.
-    - `steady`: log S_T less the largest fall of log S on the way, from any earlier prefix.
-    """
-    logs = [math.log(score) for score in (trajectory.start_score, *_scores(trajectory))]
-    if by == "mean":
-        return math.fsum(logs[1:]) / (len(logs) - 1) if len(logs) > 1 else logs[0]
-    if by == "steady":
-        highest, fall = logs[0], 0.0
-        for log in logs:
-            highest = max(highest, log)
-            fall = max(fall, highest - log)
-        return logs[-1] - fall
-    return logs[-1]
-
-
-def _scores(trajectory: Trajectory) -> Iterator[float]:
-    return (step.score for step in trajectory.steps)
+    """What a trajectory is worth (`cord.path_score`): at most 0, higher is better."""
+    return path_value(trajectory.start_score, (step.score for step in trajectory.steps), by)
 
 
 def select(

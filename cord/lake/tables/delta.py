@@ -28,6 +28,7 @@ from deltalake import (
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
+    Schema,
     Transaction,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -143,10 +144,11 @@ def speaking(store: Store, key: str) -> Iterator[None]:
 
 
 def _open_or_create(store: Store, key: str, schema: pa.Schema) -> DeltaTable | None:
-    """The table; None when another process was making it at the same moment: look again."""
+    """The table, with every column; None when another process was making it, or changing it, at
+    the same moment: look again."""
     table = open_table(store, key)
     if table is not None:
-        return table
+        return _with_columns(table, schema)
     # A folder that cannot be made is said better by the store than by deltalake.
     try:
         return DeltaTable.create(
@@ -161,6 +163,25 @@ def _open_or_create(store: Store, key: str, schema: pa.Schema) -> DeltaTable | N
         if open_table(store, key) is None:
             raise
         return None
+
+
+def _with_columns(table: DeltaTable, schema: pa.Schema) -> DeltaTable | None:
+    """The same table, which an older cord may have made, with the columns that it lacks added.
+
+    deltalake would append rows with further columns and leave these out of the table's schema."""
+    there = {field.name for field in table.schema().fields}
+    lacking = [field for field in Schema.from_arrow(schema).fields if field.name not in there]
+    if not lacking:
+        return table
+    try:
+        table.alter.add_columns(
+            lacking,
+            commit_properties=CommitProperties(max_commit_retries=_NO_RETRIES),
+            post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+        )
+    except CommitFailedError:
+        return None
+    return table
 
 
 def _commit(

@@ -94,6 +94,7 @@ def trajectory_rows(run_id: str, key: str, decoding: Decoding) -> list[Row]:
             "teachers": [step.teacher for step in trajectory.steps],
             "proposed_tokens": decoding.proposed_tokens,
             "missing": list(decoding.missing),
+            "scores": [step.score for step in trajectory.steps],
         }
         for rank, trajectory in enumerate(decoding.trajectories)
     ]

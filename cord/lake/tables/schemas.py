@@ -73,6 +73,7 @@ TRAJECTORIES: Final = columns(
         "teachers": _TEXTS,  # the author of each step, in order
         "proposed_tokens": pa.int32(),  # sampled for the whole problem, thrown away included
         "missing": _TEXTS,  # teachers that could not be reached in some round
+        "scores": pa.list_(pa.float64()),  # behind each step, in order; null in older rows
     }
 )
 
@@ -143,6 +144,10 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
     "records": RECORDS,
 }
 """Columns of every table and of a data set's records, by the name of their view."""
+
+CAME_LATER: Final = {"trajectories": {"scores": "double[]"}}
+"""Columns that tables of older lakes lack, by table, with their type in DuckDB's words. Their old
+rows read as null; the next commit adds the column."""
 
 TABLES: Final = ("problems", "steps", "trajectories", "costs", "verdicts", "quarantine")
 """The tables that every run appends to."""

@@ -6,7 +6,7 @@ everything is pinned: `records` to its version, the tables to the versions its m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,7 +18,7 @@ from cord.lake import Lake
 from cord.lake.releases.manifest import Manifest
 from cord.lake.releases.release import dataset_key, list_releases, newest_releases
 from cord.lake.runs.run import LONG_AGO, list_runs
-from cord.lake.tables.schemas import SCHEMAS, TABLES, columns
+from cord.lake.tables.schemas import CAME_LATER, SCHEMAS, TABLES, columns
 from cord.lake.tables.table import table_key
 
 _MOMENT = pa.timestamp("us")
@@ -93,7 +93,8 @@ def _define_table(
         version = None
         there = lake.store.read(f"{key}/_delta_log/{0:020d}.json") is not None
     if there:
-        _define_view(connection, name, _scan(lake, key, schema, version))
+        later = CAME_LATER.get(name, {})
+        _define_view(connection, name, _scan(lake, key, schema, version, later=later))
     else:
         _define_rows(connection, name, schema.empty_table())
 
@@ -118,11 +119,23 @@ def _define_records(
     _define_view(connection, "records", " union all ".join(scans))
 
 
-def _scan(lake: Lake, key: str, schema: pa.Schema, version: int | None, more: str = "") -> str:
+def _scan(
+    lake: Lake,
+    key: str,
+    schema: pa.Schema,
+    version: int | None,
+    more: str = "",
+    later: Mapping[str, str] | None = None,
+) -> str:
+    """Columns that came `later`, with their types, read as null where the table lacks them."""
     listed = ", ".join(f'"{name}"' for name in schema.names)
     pinned = "" if version is None else f", version={version}"
     # S608: nothing here comes from outside but the lake's own address, which is quoted.
-    return f"select {listed}{more} from delta_scan({literal(lake.store.uri(key))}{pinned})"  # noqa: S608
+    scan = f"delta_scan({literal(lake.store.uri(key))}{pinned})"
+    if later:
+        nulls = ", ".join(f'null::{kind} as "{name}"' for name, kind in later.items())
+        scan = f"(select {nulls} where false union all by name select * from {scan})"  # noqa: S608
+    return f"select {listed}{more} from {scan}"  # noqa: S608
 
 
 def _define_view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
