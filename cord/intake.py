@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cord.engines import Engine, EngineInfo
 from cord.ensemble import Ensemble
-from cord.plan import META_PROVER, Identity, identify
+from cord.plan import Identity, identify
 from cord.problems import read_problems
 from cord.recipe import Recipe
 from cord.types import Problem, Quarantined
@@ -43,12 +43,10 @@ async def take_in(recipe: Recipe, folder: Path, ensemble: Ensemble) -> Intake:
     be reached."""
     infos = await ensemble.describe()
     read = await asyncio.to_thread(read_problems, recipe.problems, folder)
-    engines: dict[str, Engine] = {seat.name: seat.engine for seat in ensemble.teachers}
-    engines[META_PROVER] = ensemble.meta_prover
     fitting: list[Problem] = []
     quarantined = list(read.quarantined)
     for problem in read.problems:
-        reason = await _too_long(problem, engines, infos)
+        reason = await _too_long(problem, ensemble.writers, infos)
         if reason is None:
             fitting.append(problem)
         else:

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 from cord.engines import EngineInfo
 from cord.fingerprint import fingerprint
-from cord.recipe import Recipe, SearchSettings
+from cord.recipe import PublishSettings, Recipe, SearchSettings
+from cord.recipe.roles import INTEGRATOR, JUDGE, META_PROVER, REWARD_MODEL, SCORERS
 from cord.search import ALGORITHM
 from cord.types import Problem, Quarantined
 
 _CAME_LATER = ("rank_by", "choose_by", "exploration")
 """Settings that older searches did not have: at their defaults they name the same search."""
-META_PROVER = "meta-prover"
-"""Name of the meta-prover's engine among a run's engines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +42,29 @@ class Identity:
 def search_fingerprint(recipe: Recipe, engines: Mapping[str, EngineInfo]) -> str:
     """Name everything that decides a trajectory except the problem.
 
-    `engines` maps each teacher's name, and `META_PROVER`, to what its engine says of itself."""
+    `engines` maps each teacher's name, and those of `recipe.roles`, to what its engine says of
+    itself. A model that decides nothing here is left out."""
     search = recipe.search.model_dump(mode="json")
     for name in _CAME_LATER:
         if search[name] == SearchSettings.model_fields[name].default:
             del search[name]
-    if search["criterion"] != "predictive-perplexity":
-        meta_prover = None
-    else:
-        meta_prover = engines[META_PROVER].identity
+    asked = SCORERS.get(recipe.search.criterion)
+    later: dict[str, object] = {}
+    if asked in (JUDGE, REWARD_MODEL):
+        later[asked] = engines[asked].identity
+    if (integrator := recipe.integrator_writer) is not None:
+        later[INTEGRATOR] = {
+            "model": engines[INTEGRATOR].identity,
+            "temperature": integrator.temperature,
+            "top_p": integrator.top_p,
+        }
     return fingerprint(
         {
+            **later,
             "algorithm": ALGORITHM,
             "search": search,
             "seed": recipe.run.seed,
-            "meta_prover": meta_prover,
+            "meta_prover": engines[META_PROVER].identity if asked == META_PROVER else None,
             "teachers": [
                 {
                     "name": teacher.name,
@@ -100,10 +107,16 @@ def identify(
             "verify": recipe.verify.model_dump(mode="json"),
             "deduplicate": recipe.deduplicate.model_dump(mode="json"),
             "contract": recipe.contract.model_dump(mode="json"),
-            "publish": recipe.publish.model_dump(mode="json"),
+            "publish": _publication(recipe.publish),
         }
     )
     return Identity(run, search, keys)
+
+
+def _publication(publish: PublishSettings) -> dict[str, object]:
+    """Without the bound on paths where there is none: older runs knew of none."""
+    settings = publish.model_dump(mode="json")
+    return settings if publish.path is not None else {"keep": settings["keep"]}
 
 
 def verdict_key(recipe: Recipe, key: str) -> str:

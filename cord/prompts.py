@@ -42,11 +42,21 @@ STEP_REWARD_TOKEN = "<extra_0>"  # noqa: S105 (a separator, no secret)
 REWARD_INSTRUCTIONS = "Please reason step by step, and put your final answer within \\boxed{}."
 """The system message that Qwen2.5-Math-PRM was trained behind."""
 
-MERGING_INSTRUCTIONS = (
+_SOLVE = "Solve the problem. "
+_MERGE = (
     "You are given a problem and several solutions to it, of which some may be wrong. Merge them "
     "into one right solution: take what is right in each, and repeat no mistake. "
-) + INSTRUCTIONS.removeprefix("Solve the problem. ")
-"""What the integrator is told (method.md, part 4: integration)."""
+)
+
+
+def merging_instructions(instructions: str) -> str:
+    """What the integrator is told (method.md, part 4: integration), where the teachers are told
+    `instructions`."""
+    return _MERGE + instructions.removeprefix(_SOLVE)
+
+
+MERGING_INSTRUCTIONS = merging_instructions(INSTRUCTIONS)
+"""The integrator's words where the teachers have the usual ones."""
 
 
 def merging_question(question: str, solutions: Sequence[str]) -> str:

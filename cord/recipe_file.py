@@ -28,6 +28,8 @@ MAX_VALUES = 10_000
 MAX_DEPTH = 20
 MAX_SENTENCES = 20
 _MAY_HOLD_A_SECRET = {"url", "api_key_env", "arguments"}
+ROLE_KEYS = ("judge", "reward_model", "integrator", "meta_prover")
+_NAMED_OR_GIVEN = {(key,) for key in ROLE_KEYS if key != "reward_model"}
 MARKS = {"student": "cord distill", "benchmarks": "cord evaluate"}
 """The key by which a recipe of another kind is known, and its command; any other recipe is one of
 `cord run`."""
@@ -233,10 +235,11 @@ def _sentences(
     # The other branch of `meta_prover: name | model` says it.
     for detail in islice(shown, MAX_SENTENCES):
         location = tuple(part for part in detail["loc"] if not _is_branch(part))
-        if location == ("meta_prover",) and detail["type"].endswith("_type"):
+        if location in _NAMED_OR_GIVEN and detail["type"].endswith("_type"):
             detail["msg"] = "should be a teacher's name, or a model (`{model: ..., url: ...}`)"
-        if not location and "meta_prover" in detail["msg"]:
-            location = ("meta_prover",)
+        if not location:
+            named = [key for key in ROLE_KEYS if key in detail["msg"]]
+            location = tuple(named[:1])
         line = next(
             (lines[location[:n]] for n in range(len(location), 0, -1) if location[:n] in lines), 1
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cord.lake.runs.run import RunDocument
 from cord.lake.runs.run_tables import decoded_sql, spent_sql
 from cord.lake.tables.query import query
-from cord.plan import META_PROVER
+from cord.recipe.roles import META_PROVER
 from cord.usage import Usage, usage_of
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class Summary:
     records: int
     wrong: int
     quarantined: int
+    below_path: int | None
+    """Correct trajectories that `publish.path` kept out; None where the recipe has no such bound."""
     mean_score: float | None
     """Mean S of the best finished trajectories."""
     finished: int
@@ -147,6 +149,7 @@ def summarise(lake: Lake, run: RunDocument, counts: dict[str, int]) -> Summary:
         records=counts["records"],
         wrong=counts["wrong"],
         quarantined=counts["quarantined"],
+        below_path=counts.get("below_path"),
         mean_score=best["mean_score"],
         finished=best["finished"],
         shares=_shares(lake, tables, usage),

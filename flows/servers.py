@@ -19,7 +19,7 @@ LOOK_EVERY_S = 0.25
 
 def any_managed(recipe: Recipe) -> bool:
     """Whether cord serves any of the recipe's models itself."""
-    return any(model.managed for model in (*recipe.teachers, recipe.meta_prover_model))
+    return any(model.managed for model in (*recipe.teachers, *recipe.roles.values()))
 
 
 async def showing_starts(work: Coroutine[Any, Any, T], board: Board = BOARD) -> T:

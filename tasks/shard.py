@@ -21,8 +21,9 @@ from cord.lake.runs.run import load_recipe_of, require_run, save_run
 from cord.lake.runs.run_tables import keys_decoded, planned_shards
 from cord.lake.tables.rows import REUSED, problem_rows, quarantine_rows
 from cord.lake.tables.schemas import SCHEMAS
-from cord.plan import META_PROVER, search_fingerprint
+from cord.plan import search_fingerprint
 from cord.problems import cut_shards
+from cord.recipe.roles import JUDGE, META_PROVER, REWARD_MODEL
 from data_contracts.problems import check_problems
 from tasks import artifacts
 from tasks.check import store_result
@@ -114,8 +115,9 @@ def _check_engines(lake: Lake, run_id: str) -> None:
 def _told(infos: Mapping[str, EngineInfo]) -> dict[str, object]:
     """What the run's document says of its engines."""
     engines = {name: f"{i.model} on {i.engine}" for name, i in infos.items()}
-    if way := infos[META_PROVER].scoring:
-        engines[META_PROVER] += f", scoring by {way}"
+    for role in (META_PROVER, JUDGE, REWARD_MODEL):
+        if role in infos and (way := infos[role].scoring):
+            engines[role] += f", scoring by {way}"
     return {
         "engines": engines,
         "reproducible": all(info.reproducible for info in infos.values()),

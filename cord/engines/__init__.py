@@ -2,7 +2,8 @@
 
 An *engine* is one model behind an interface. There are four rooms of them: `embedded` (in this
 process), `vllm` (on a server), `managed` (on a server that cord starts), `endpoint` (anything
-OpenAI-compatible); beside them stands what is around any engine: `seats`, `metering`. An engine
+OpenAI-compatible); beside them stands what is around any engine: `seats`, `metering`. Models that
+write nothing and only reward steps have an interface of their own (`rewarding`). An engine
 does two things: it proposes the next step of a trajectory, and it reads the log-probabilities of
 given answer tokens. One call is one request; engines batch many calls that are in flight together.
 The search never sees token ids except as something to hand back: `Step.token_ids` are the author's
@@ -35,6 +36,8 @@ class ProposalRequest:
     temperature: float
     seed: int
     top_p: float = 1.0
+    instructions: str = ""
+    """What is said in front of the question, in the place of the engine's own words; "": those."""
     urgency: int = 0
     """Where requests wait for a seat, the lower one goes first: the round it belongs to, counted
     from where its problem began (`cord.in_flight`), so that the problem that lags behind is served

@@ -90,9 +90,33 @@ class Meters:
 
 
 ASKERS = Meters()
-"""This process's meters of who asks: teachers by name, and the meta-prover."""
+"""This process's meters of who asks: teachers by name, and those that score."""
 ENGINES = Meters()
 """This process's meters of the models themselves."""
+
+
+@contextmanager
+def at_work(meter: Meter) -> Iterator[None]:
+    """A model is at work in this block: its meter runs, and that of who asks."""
+    asker = _asker.get()
+    meters = [meter, *([ASKERS.of(asker)] if asker else [])]
+    for one in meters:
+        one.begin()
+    try:
+        yield
+    finally:
+        for one in meters:
+            one.end()
+
+
+@contextmanager
+def asked_by(name: str) -> Iterator[None]:
+    """What is asked of any model in this block is entered under a name."""
+    before = _asker.set(name)
+    try:
+        yield
+    finally:
+        _asker.reset(before)
 
 
 class MeteredEngine(WrappedEngine):
@@ -107,25 +131,13 @@ class MeteredEngine(WrappedEngine):
 
     async def propose(self, request: ProposalRequest) -> Proposal:
         """As the engine itself."""
-        with self._at_work():
+        with at_work(self._meter):
             return await super().propose(request)
 
     async def answer_logprobs(self, request: AnswerRequest) -> Sequence[tuple[float, ...]]:
         """As the engine itself."""
-        with self._at_work():
+        with at_work(self._meter):
             return await super().answer_logprobs(request)
-
-    @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        asker = _asker.get()
-        meters = [self._meter, *([ASKERS.of(asker)] if asker else [])]
-        for meter in meters:
-            meter.begin()
-        try:
-            yield
-        finally:
-            for meter in meters:
-                meter.end()
 
 
 class AskedBy(WrappedEngine):
@@ -140,18 +152,10 @@ class AskedBy(WrappedEngine):
 
     async def propose(self, request: ProposalRequest) -> Proposal:
         """As the engine itself."""
-        with self._asking():
+        with asked_by(self._name):
             return await super().propose(request)
 
     async def answer_logprobs(self, request: AnswerRequest) -> Sequence[tuple[float, ...]]:
         """As the engine itself."""
-        with self._asking():
+        with asked_by(self._name):
             return await super().answer_logprobs(request)
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        before = _asker.set(self._name)
-        try:
-            yield
-        finally:
-            _asker.reset(before)

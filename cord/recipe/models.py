@@ -141,10 +141,15 @@ class Model(Section):
         return self.kind == "vllm" and self.url is None
 
 
-class Teacher(Model):
-    """A model that proposes steps."""
+class Writer(Model):
+    """A model that writes, and how it samples."""
 
-    name: str = Field(pattern=SAFE_NAME)
     temperature: Annotated[float, Field(ge=0, le=2, strict=False)] = 0.6
     """The paper's heterogeneous teachers: 0.6. 0 is greedy; vLLM takes no more than 2."""
     top_p: Annotated[float, Field(gt=0, le=1, strict=False)] = 1.0
+
+
+class Teacher(Writer):
+    """A model that proposes steps."""
+
+    name: str = Field(pattern=SAFE_NAME)

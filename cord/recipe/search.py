@@ -17,11 +17,11 @@ PathScore = Literal["last", "mean", "steady"]
 class SearchSettings(Section):
     """The search over steps (method.md, part 3), or what it is compared with."""
 
-    strategy: Literal["beam", "greedy", "mcts", "curation"] = "beam"
+    strategy: Literal["beam", "greedy", "mcts", "curation", "integration"] = "beam"
     """`cord.search.strategies` says what each does."""
     width: int = Field(default=4, ge=1, le=64)
-    """B: how many partial trajectories live on; of curation, how many whole ones each teacher
-    writes."""
+    """B: how many partial trajectories live on; of curation and integration, how many whole ones
+    each teacher writes."""
     rank_by: PathScore = "last"
     """What lives on: by the last step's score (the paper's), or by all along the path."""
     choose_by: PathScore | None = None
@@ -43,7 +43,11 @@ class SearchSettings(Section):
     broken off. 1 waits for all, and only then do the same seeds give the same trajectories."""
     segmentation: Segmentation = "prompt-guided"
     """Where a step ends (`cord.search.cutting`)."""
-    criterion: Literal["predictive-perplexity", "random", "max-length"] = "predictive-perplexity"
+    criterion: Literal[
+        "predictive-perplexity", "binary", "process-reward", "max-length", "random"
+    ] = "predictive-perplexity"
+    """What a step is scored by (`cord.scoring`); `binary` asks the recipe's `judge`, and
+    `process-reward` its `reward_model`."""
     instructions: str = INSTRUCTIONS
     """System message that asks for `### Step n.` sections. Where steps are cut in another way, the
     default asks for none."""
@@ -57,7 +61,7 @@ class SearchSettings(Section):
     @property
     def whole(self) -> bool:
         """Teachers write whole trajectories, not steps."""
-        return self.strategy == "curation"
+        return self.strategy in ("curation", "integration")
 
     @property
     def chosen_by(self) -> PathScore:

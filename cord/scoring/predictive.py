@@ -48,6 +48,11 @@ def open_thinking(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return tuple(kept)
 
 
+def on_a_line_of_its_own(probe: str, thinking: tuple[Step, ...]) -> str:
+    """What is put behind the thinking, so that it begins a line."""
+    return probe if not thinking or thinking[-1].text.endswith("\n") else "\n" + probe
+
+
 class PredictivePerplexity:
     """The criterion of the paper, over any engine that returns log-probabilities."""
 
@@ -58,9 +63,9 @@ class PredictivePerplexity:
     async def score(self, problem: Problem, steps: tuple[Step, ...], key: str) -> float:
         """S of the prefix `steps`; the best-scored spelling of the answer counts."""
         thinking = open_thinking(steps)
-        newline = "" if not thinking or thinking[-1].text.endswith("\n") else "\n"
+        probe = on_a_line_of_its_own(self._probe, thinking)
         request = AnswerRequest(
-            problem.question, thinking, newline + self._probe, problem.answers, urgency=len(steps)
+            problem.question, thinking, probe, problem.answers, urgency=len(steps)
         )
         logprobs = await self._meta_prover.answer_logprobs(request)
         return max(predictive_perplexity(spelling) for spelling in logprobs)

@@ -25,6 +25,8 @@ class Seat:
     engine: Engine
     temperature: float
     top_p: float = 1.0
+    instructions: str = ""
+    """What it is told in the place of the recipe's words; "": those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ def next_request(
         max_tokens=min(most, settings.max_tokens - prefix.tokens),
         temperature=seat.temperature,
         top_p=seat.top_p,
+        instructions=seat.instructions,
         seed=request_seed(seed, problem.id, index, place, seat.name),
         urgency=urgency,
     )

@@ -100,12 +100,11 @@ def _probe(path: Path, recipe: Recipe, folder: Path, json: bool) -> None:
 
 
 def _check_offline(path: Path, recipe: Recipe, folder: Path, json: bool) -> None:
-    from cord.plan import META_PROVER
     from cord.problems import read_problems
 
     read = read_problems(recipe.problems, folder) if recipe.problems.local else None
     models: dict[str, Model] = {teacher.name: teacher for teacher in recipe.teachers}
-    models[META_PROVER] = recipe.meta_prover_model
+    models |= recipe.roles
     if json:
         print_json({"recipe": recipe.name, **_counted(read), "models": _named(models)})
         return
@@ -163,5 +162,7 @@ def _yes(value: bool) -> str:
 
 
 def _scores(info: EngineInfo) -> str:
-    """Whether it can be the meta-prover, and how it is then asked."""
-    return f"yes: {info.scoring}" if info.scoring else _yes(info.scores)
+    """Whether it can be the meta-prover, and how it is then asked; what a reward model gives."""
+    if not info.scores:
+        return info.scoring or "no"
+    return f"yes: {info.scoring}" if info.scoring else "yes"

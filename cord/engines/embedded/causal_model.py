@@ -63,6 +63,11 @@ class CausalModel:
         spoken = logprobs.gather(-1, wanted[:, :, None])[:, :, 0].cpu()
         return [line[longest - len(row.target) :] for line, row in zip(spoken, rows, strict=True)]
 
+    @torch.inference_mode()
+    def last_logits(self, rows: Sequence[Row]) -> torch.Tensor:
+        """What the model says behind each row, [B, V]; targets are not read."""
+        return Batch(self, rows, [row.tail for row in rows]).logits[:, -1]
+
     def padded(self, rows: Sequence[Segment]) -> tuple[torch.Tensor, torch.Tensor]:
         """(ids, mask), both [B, T] int64, T the longest row; padded on the left."""
         width = max(map(len, rows))

@@ -63,8 +63,8 @@ class ChatTokenizer:
         added = self._literal.get_added_tokens_decoder()
         self._special = {token.content: number for number, token in added.items() if token.special}
         self._tags = {tag: self._special.get(tag) for tag in THINKING_TAGS}
-        self._wordless = not knows_words(instructions, len(_encode(self.backend, instructions)))
         self.prompt_ids = lru_cache(4096)(self._prompt_ids)
+        self.chat_ids = lru_cache(4096)(self._chat_ids)
         self.text_ids = lru_cache(REMEMBERED)(self._text_ids)
 
     @classmethod
@@ -105,12 +105,15 @@ class ChatTokenizer:
     @cached_property
     def form(self) -> ThinkingForm:
         """How the model writes its thinking down."""
-        return form_of(self._rendered("1+1="))
+        return form_of(self._rendered("1+1=", self._instructions))
 
-    def _rendered(self, question: str) -> str:
-        """The chat up to where the assistant begins, with the instructions in it: as the system
-        message, or, where the template has no place for one, in front of the question."""
-        words = self._instructions
+    def special_id(self, token: str) -> int | None:
+        """The id of a special token, spelt so; None where the tokenizer has none."""
+        return self._special.get(token)
+
+    def _rendered(self, question: str, words: str) -> str:
+        """The chat up to where the assistant begins, with instructions (`words`) in it: as the
+        system message, or, where the template has no place for one, in front of the question."""
         refusal: EngineError | None = None
         for chat in (messages, one_message):
             try:
@@ -118,11 +121,11 @@ class ChatTokenizer:
             except EngineError as error:
                 refusal = refusal or error
                 continue
-            said = self._wordless or stands_in(words, text)
+            said = stands_in(words, text) or not self._knows(words)
             if said and stands_in(question, text):
                 text = without_closed_thinking(text)
-                self._instructions = form_of(text).worded(words)
-                return text if self._instructions == words else self._rendered(question)
+                worded = form_of(text).worded(words)
+                return text if worded == words else self._rendered(question, worded)
         raise refusal or EngineError(
             f"the chat template of {self._tokenizer.name_or_path} leaves out the question or the "
             "instructions; correct its chat_template.jinja"
@@ -140,10 +143,21 @@ class ChatTokenizer:
             ) from error
         return str(text)
 
-    def _prompt_ids(self, question: str) -> tuple[int, ...]:
-        """The chat prompt, up to and with the opened thinking."""
-        rendered = self._rendered(question)
-        rendered += form_of(rendered).opening
+    def _knows(self, words: str) -> bool:
+        return knows_words(words, len(_encode(self.backend, words)))
+
+    def _prompt_ids(self, question: str, instructions: str = "") -> tuple[int, ...]:
+        """The chat prompt, up to and with the opened thinking. `instructions` stand in the place
+        of the tokenizer's own."""
+        rendered = self._rendered(question, instructions or self._instructions)
+        return self._spelt(rendered + form_of(rendered).opening, question)
+
+    def _chat_ids(self, question: str) -> tuple[int, ...]:
+        """The chat prompt, up to where the assistant begins."""
+        return self._spelt(self._rendered(question, self._instructions), question)
+
+    def _spelt(self, rendered: str, question: str) -> tuple[int, ...]:
+        """A rendered chat, its question being plain text."""
         spoken = question.strip()  # templates often strip
         if not any(token in question for token in self._special):
             return self._template_ids(rendered)

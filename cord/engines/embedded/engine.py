@@ -24,9 +24,10 @@ from cord.engines.embedded.batching import Batcher, Ticket
 from cord.engines.embedded.causal_model import CausalModel, Row, portions
 from cord.engines.embedded.chat_tokenizer import ChatTokenizer
 from cord.engines.embedded.generation import Continuation, Generator
-from cord.engines.embedded.precision import EXACT_BELOW, computes_exactly, widen_norms
+from cord.engines.embedded.precision import computes_exactly, usual_dtype, widen_norms
 from cord.engines.embedded.sampling import rounded
 from cord.engines.embedded.weights import (
+    context_of,
     identity_of,
     load_model,
     model_folder,
@@ -66,7 +67,8 @@ class EmbeddedEngine:
     async def propose(self, request: ProposalRequest) -> Proposal:
         """Sample one continuation. Raises `ContextTooLong`, `EngineError`."""
         opening = self._tokenizer.text_ids(request.opening)
-        prefix = Row(self._segments(request.question, request.steps), opening)
+        segments = self._segments(request.question, request.steps, request.instructions)
+        prefix = Row(segments, opening)
         room = self._room(prefix, "the prompt and the steps so far", 1)
         job = Continuation(
             prefix=prefix,
@@ -117,11 +119,12 @@ class EmbeddedEngine:
         """Stop the worker; requests under way fail."""
         await asyncio.to_thread(self._batcher.close)
 
-    def _segments(self, question: str, steps: Sequence[Step]) -> tuple[tuple[int, ...], ...]:
+    def _segments(
+        self, question: str, steps: Sequence[Step], instructions: str = ""
+    ) -> tuple[tuple[int, ...], ...]:
         tokenizer = self._tokenizer
-        return prefix_segments(
-            tokenizer.prompt_ids(question), steps, self._info.identity, tokenizer.text_ids
-        )
+        prompt = tokenizer.prompt_ids(question, instructions)
+        return prefix_segments(prompt, steps, self._info.identity, tokenizer.text_ids)
 
     def _room(self, row: Row, what: str, needed: int) -> int:
         """Ids that fit behind the row. Raises `ContextTooLong` where `needed` do not."""
@@ -171,19 +174,14 @@ def open_embedded(
 ) -> EmbeddedEngine:
     """Load `cord:NAME` or a local folder.
 
-    dtype: float64 for models of less than `EXACT_BELOW` parameters, else float32 on a CPU and
-    bfloat16 elsewhere. threads: of the engine's worker (torch keeps this number for the whole
-    process: threads that have not used torch yet inherit it). Raises `EngineError`.
+    dtype: by default `usual_dtype`. threads: of the engine's worker (torch keeps this number for
+    the whole process: threads that have not used torch yet inherit it). Raises `EngineError`.
     """
     folder = model_folder(model)
     config = read_config(folder)
     tokenizer = ChatTokenizer.from_folder(folder, instructions)
-    context = getattr(config, "max_position_embeddings", None)
-    if not isinstance(context, int):
-        raise EngineError(f"{folder / 'config.json'} names no max_position_embeddings")
-    if dtype is None:
-        larger = torch.float32 if device == "cpu" else torch.bfloat16
-        dtype = torch.float64 if parameters_in(folder) < EXACT_BELOW else larger
+    context = context_of(folder, config)
+    dtype = dtype or usual_dtype(parameters_in(folder), device)
     network: Any = load_model(folder, config, dtype)
     network.to(device)
     if dtype == torch.float64:

@@ -63,6 +63,14 @@ def _is(value: object, dtype: torch.dtype) -> bool:
     return isinstance(value, torch.Tensor) and value.dtype == dtype
 
 
+def usual_dtype(parameters: int, device: str) -> torch.dtype:
+    """float64 for models of less than `EXACT_BELOW` parameters, else float32 on a CPU and bfloat16
+    elsewhere."""
+    if parameters < EXACT_BELOW:
+        return torch.float64
+    return torch.float32 if device == "cpu" else torch.bfloat16
+
+
 def computes_exactly(model: PreTrainedModel, forward: Callable[[], object]) -> bool:
     """Run `forward` once and say whether all of it was float64."""
     if any(p.dtype != torch.float64 for p in model.parameters()):

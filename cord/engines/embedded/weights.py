@@ -81,6 +81,14 @@ def read_config(folder: Path) -> PretrainedConfig:
     return config
 
 
+def context_of(folder: Path, config: PretrainedConfig) -> int:
+    """Most tokens that the model reads. Raises `EngineError` where the folder does not say."""
+    context = getattr(config, "max_position_embeddings", None)
+    if not isinstance(context, int):
+        raise EngineError(f"{folder / 'config.json'} names no max_position_embeddings")
+    return context
+
+
 def load_model(
     folder: Path, config: PretrainedConfig, dtype: torch.dtype, kind: Any = AutoModelForCausalLM
 ) -> PreTrainedModel:

@@ -106,7 +106,8 @@ class OpenAIEngine:
         info = await self.describe()
         assert self._way is not None
         begun = _text(request.steps) + request.opening
-        asked = self._way.request(request.question, self._instructions, begun)
+        instructions = request.instructions or self._instructions
+        asked = self._way.request(request.question, instructions, begun)
         room = info.context - self._guess(request.question, begun)
         body = {
             **asked,

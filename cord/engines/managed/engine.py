@@ -6,42 +6,42 @@ recipe: model, serve ──> Serving ──> VllmKeeper ──> VllmProcess ─�
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from cord.engines import AnswerRequest, EngineInfo, Proposal, ProposalRequest
-from cord.engines.managed.keeper import VllmKeeper
-from cord.engines.managed.serving import Serving, installed_version
+from cord.engines.managed.bringing import BringsItsServer
+from cord.engines.managed.serving import Serving
 from cord.engines.suspects import Suspects
 from cord.engines.vllm.engine import VllmEngine
 from cord.engines.vllm.metrics import MeteredServer
 
+NOWHERE = "http://127.0.0.1:0/v1"
+"""The url of a server that has none yet."""
 
-class ManagedVllmEngine(VllmEngine):
+
+class ManagedVllmEngine(BringsItsServer, VllmEngine):
     """An `Engine` that brings its own server. Safe from several loops and threads.
 
     Each request first waits for the server's first start. `options` are `VllmEngine`'s."""
 
     def __init__(self, serving: Serving, **options: Any) -> None:
-        super().__init__(
-            "http://127.0.0.1:0/v1",
+        suspects = Suspects(on_found=self._forgive)
+        VllmEngine.__init__(
+            self,
+            NOWHERE,
             serving.model,
             api_key_env=serving.api_key_env,
-            suspects=Suspects(on_found=self._forgive),
+            suspects=suspects,
             **options,
         )
-        self._keeper = VllmKeeper(serving, self._move, self._server.give_up, self._server.died)
-
-    def __repr__(self) -> str:
-        return f"ManagedVllmEngine({self._keeper.serving.title!r})"
+        self._bring(serving)
 
     @property
     def metered_server(self) -> MeteredServer:
         """Where its server's own counters are, whatever port it has."""
-        metered = super().metered_server
-        return replace(metered, name=self._keeper.serving.title)
+        return replace(super().metered_server, name=self._keeper.serving.title)
 
     async def start(self) -> None:
         """Start the server where it is not up, and try what it can do. Raises `EngineError`."""
@@ -49,21 +49,11 @@ class ManagedVllmEngine(VllmEngine):
         await super().describe()
 
     async def describe(self) -> EngineInfo:
-        """Say what model this is. Where the recipe gives `serve.context` this starts nothing: all
-        that identifies the model is known, and that it scores is found out by `start`."""
-        context = self._keeper.serving.settings.context
-        if context is None or self._keeper.has_come_up:
-            await self.start()
-            return await super().describe()
-        version = await asyncio.to_thread(installed_version)
-        return EngineInfo(
-            model=self._keeper.serving.model,
-            identity=await self._name(),
-            context=context,
-            engine=f"vllm {version}".rstrip(),
-            reproducible=False,
-            scores=True,
-        )
+        """Say what model this is. Where the recipe gives `serve.context` this starts nothing."""
+        if (info := await self._unstarted()) is not None:
+            return info
+        await self.start()
+        return await super().describe()
 
     async def propose(self, request: ProposalRequest) -> Proposal:
         """As `VllmEngine`, once the server is up."""
@@ -83,21 +73,4 @@ class ManagedVllmEngine(VllmEngine):
     async def close(self) -> None:
         """Stop the server and close the connections. The engine may be used again afterwards."""
         await super().close()
-        await asyncio.to_thread(self._keeper.stop)
-
-    async def _up(self) -> None:
-        if self._identity and self._keeper.has_come_up:
-            await self._keeper.up()  # at once
-        else:
-            await asyncio.gather(self._name(), self._keeper.up())
-
-    def _move(self, url: str) -> None:
-        self._server.url = url
-
-    def _forgive(self) -> None:
-        self._keeper.forgive()
-
-    async def _name(self) -> str:
-        if not self._identity:
-            self._identity = await asyncio.to_thread(self._keeper.serving.identity)
-        return self._identity
+        await self._stop()

@@ -42,6 +42,8 @@ class Serving:
     settings: ServeSettings
     api_key_env: str | None = None
     """Environment variable that holds the key the server is to ask for."""
+    pooling: bool = False
+    """It is a reward model: it gives numbers, not text."""
 
     @property
     def title(self) -> str:
@@ -63,19 +65,25 @@ class Serving:
             "--gpu-memory-utilization": settings.memory_share,
             "--max-model-len": settings.context,
         }
-        given = {flag for flag, _ in _flags(settings.arguments)}
-        forced: tuple[str, ...] = forced_decoding_flags.FLAGS
-        if given & {forced[0], "--speculative-config"}:  # the user's own; vLLM takes not both
-            forced = ()
         return [
             find_vllm(),
             *("serve", self.place, "--served-model-name", self.model),
             *("--host", "127.0.0.1", "--port", str(port)),
             *(str(part) for pair in optional.items() if pair[1] is not None for part in pair),
             *("--enable-prompt-tokens-details", "--disable-uvicorn-access-log"),
-            *forced,
+            *self._own_flags(),
             *settings.arguments,
         ]
+
+    def _own_flags(self) -> tuple[str, ...]:
+        """What cord asks for beside the recipe; the user's own arguments go before it."""
+        given = {flag for flag, _ in _flags(self.settings.arguments)}
+        if self.pooling:  # rewards of all tokens: whatever `<extra_0>` is called in its vocabulary
+            wanted = (("--runner", "pooling"), ("--pooler-config", '{"tok_pooling_type": "ALL"}'))
+            return tuple(part for pair in wanted if pair[0] not in given for part in pair)
+        forced: tuple[str, ...] = forced_decoding_flags.FLAGS
+        # vLLM takes not both.
+        return () if given & {forced[0], "--speculative-config"} else forced
 
     def environment(self, folder: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """The server's environment, by default this process's with what it needs changed.
@@ -131,7 +139,7 @@ class Serving:
         return ",".join(seen[gpu] for gpu in gpus)
 
 
-def serving_of(model: Model, folder: Path) -> Serving:
+def serving_of(model: Model, folder: Path, pooling: bool = False) -> Serving:
     """How a recipe's model is served; a local folder is looked for beside the recipe first.
 
     Raises `EngineError` for a path where no folder is."""
@@ -146,7 +154,8 @@ def serving_of(model: Model, folder: Path) -> Serving:
         )
     else:
         place = model.model
-    return Serving(model.model, place, model.serve or ServeSettings(), model.api_key_env)
+    settings = model.serve or ServeSettings()
+    return Serving(model.model, place, settings, model.api_key_env, pooling)
 
 
 def find_vllm() -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cord.engines import (
     AnswerRequest,
@@ -28,13 +28,13 @@ from cord.engines.suspects import Suspects
 from cord.engines.vllm.metrics import MeteredServer
 from cord.engines.vllm.scoring import Scoring
 from cord.engines.vllm.scoring_ways import WAYS, ScoringWay
+from cord.engines.vllm.served import Served, ask_who
 from cord.engines.vllm.server import Answer, Patience, VllmServer
 from cord.engines.vllm.tokens import Ids, VllmTokenizer
 from cord.errors import ContextTooLong, EngineError, EngineRefused, EngineUnreachable
 from cord.prompts import INSTRUCTIONS
 from cord.types import Step
 
-_LONGEST_NAME = 500
 _NEUTRAL = {
     "top_k": 0,
     "min_p": 0.0,
@@ -42,15 +42,6 @@ _NEUTRAL = {
     "presence_penalty": 0.0,
     "frequency_penalty": 0.0,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """What the server says of the model."""
-
-    identity: str
-    context: int
-    version: str
 
 
 class VllmEngine:
@@ -79,7 +70,7 @@ class VllmEngine:
         self._tokenizer = VllmTokenizer(self._server, instructions)
         self._score = Scoring(self._server, self._tokenizer, ways)
         self._identity = identity
-        self._served: _Served | None = None
+        self._served: Served | None = None
         self._info: EngineInfo | None = None
 
     def __repr__(self) -> str:
@@ -110,7 +101,8 @@ class VllmEngine:
         proposal ends there (`length`). Raises `ContextTooLong`, `EngineError`."""
         served = await self._ask_who()
         opening_ids = await self._tokenizer.ids(request.opening)
-        prompt = await self._prefix(request.question, request.steps, served) + opening_ids
+        prompt = await self._tokenizer.prompt_ids(request.question, request.instructions)
+        prompt += await self._steps(request.steps, served) + opening_ids
         room = self._room(prompt, served)
         body = {
             **_NEUTRAL,
@@ -150,7 +142,8 @@ class VllmEngine:
 
         Raises `ContextTooLong`, `EngineError`."""
         served = await self._ask_who()
-        context = await self._prefix(request.question, request.thinking, served)
+        context = await self._tokenizer.prompt_ids(request.question)
+        context += await self._steps(request.thinking, served)
         context += await self._tokenizer.ids(request.probe)
         answers = [await self._tokenizer.ids(answer) for answer in request.answers]
         if not answers or not all(answers):
@@ -166,22 +159,9 @@ class VllmEngine:
         """Close the connections. The engine may be used again afterwards."""
         await self._server.close()
 
-    async def _ask_who(self, patience_s: float | None = None) -> _Served:
+    async def _ask_who(self, patience_s: float | None = None) -> Served:
         if self._served is None:
-            name, listed = self._server.model, await self._server.served(patience_s)
-            if (entry := listed.get(name)) is None:
-                raise self._server.not_served(listed)
-            context = json_values.count(entry.get("max_model_len"))
-            if not context:
-                raise self._server.error("does not say its context length; is it a vLLM server?")
-            root = _name(entry.get("root"))
-            listed_as = f"vllm:{name}" + (f"@{root}" if root and root != name else "")
-            self._served = _Served(
-                identity=self._identity or listed_as,
-                context=context,
-                version=_name((await self._server.get("/version", patience_s)).get("version"))
-                or "?",
-            )
+            self._served = await ask_who(self._server, self._identity, patience_s)
         return self._served
 
     async def _way_to_score(self) -> str:
@@ -194,14 +174,14 @@ class VllmEngine:
         except EngineError:
             return ""
 
-    async def _prefix(self, question: str, steps: tuple[Step, ...], served: _Served) -> Ids:
-        """The chat and the steps in this model's ids."""
-        ids = list(await self._tokenizer.prompt_ids(question))
+    async def _steps(self, steps: tuple[Step, ...], served: Served) -> Ids:
+        """The steps in this model's ids."""
+        ids: list[int] = []
         for step in steps:
             ids += own_ids(step, served.identity) or await self._tokenizer.ids(step.text)
         return tuple(ids)
 
-    def _room(self, prompt: Ids, served: _Served) -> int:
+    def _room(self, prompt: Ids, served: Served) -> int:
         """Tokens that may be sampled behind `prompt`: at least 1."""
         if len(prompt) >= served.context:
             raise ContextTooLong(
@@ -232,12 +212,6 @@ class VllmEngine:
         return (
             (text, sampled, "stop", stop) if isinstance(stop, str) else (text, sampled, "end", None)
         )
-
-
-def _name(value: object) -> str:
-    """A name that a server gives, as one line; "" without one."""
-    text = json_values.text(value) or ""
-    return text if text.isprintable() and len(text) <= _LONGEST_NAME else json_values.shown(text)
 
 
 def _cached_tokens(answer: Answer, prompt: int) -> int | None:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _MODELS = "/v1/models"
 _COMPLETIONS = "/v1/completions"
-_HEAVY = ("/completions", "/generate")  # what the model itself answers
+_HEAVY = ("/completions", "/generate", "/pooling")  # what the model itself answers
 _LEAST_S = 10.0
 _TURN_S = 0.1  # how often to ask whether it is our turn, while suspects are asked for
 _LOOK: Answer = {"prompt": "1", "max_tokens": 1, "temperature": 0}

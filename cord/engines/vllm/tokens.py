@@ -85,17 +85,37 @@ class VllmTokenizer:
         self._form: ThinkingForm | None = None
         self._guessed_right = 0
 
-    async def prompt_ids(self, question: str) -> Ids:
-        """The chat up to where the first step begins: rendered, and its thinking opened."""
-        if (known := self._cache.get("chat", question)) is not None:
+    async def prompt_ids(self, question: str, instructions: str = "") -> Ids:
+        """The chat up to where the first step begins: rendered, and its thinking opened.
+        `instructions` stand in the place of the tokenizer's own."""
+        ids = await self.chat_ids(question, instructions)
+        return ids + await self._read((await self.form()).opening)
+
+    async def chat_ids(self, question: str, instructions: str = "") -> Ids:
+        """The chat up to where the assistant begins."""
+        kind = f"chat {instructions}"
+        if (known := self._cache.get(kind, question)) is not None:
             return known
-        ids = await self._chat_ids(question)
+        ids = await self._chat_ids(question, instructions)
         end = await self.text(ids[-_TAIL:])
         if (kept := without_closed_thinking(end)) != end:
             ids, end = await self._cut(ids, kept), kept
         self._form = form_of(end)
-        ids = await self._literal_question(ids, question)
-        return self._cache.put("chat", question, ids + await self._read(self._form.opening))
+        return self._cache.put(kind, question, await self._literal_question(ids, question))
+
+    async def whole_chat_ids(self, question: str, answer: str) -> Ids:
+        """The chat with a whole answer of the assistant's, its turn ended."""
+        if self._shape is None:
+            await self.chat_ids("1+1=")
+        assert self._shape is not None
+        chat, extra = self._shape
+        said = [*chat(question, self._instructions), {"role": "assistant", "content": answer}]
+        return await self._tokenize({"messages": said, "add_generation_prompt": False, **extra})
+
+    async def special_id(self, token: str) -> int | None:
+        """The id of a special token, spelt so; None where the tokenizer has none."""
+        ids = await self._read(token)
+        return ids[0] if len(ids) == 1 else None
 
     async def ids(self, text: str) -> Ids:
         """The ids of cord's `text` by itself, without any special token around it."""
@@ -116,9 +136,13 @@ class VllmTokenizer:
         assert self._form is not None
         return self._form
 
-    async def _chat_ids(self, question: str) -> Ids:
+    async def _chat_ids(self, question: str, instructions: str = "") -> Ids:
         """The chat as the template renders it, with the instructions in it: as the system message,
         or, where the template has no place for one, in front of the question."""
+        if instructions:
+            words = (await self.form()).worded(instructions)
+            assert self._shape is not None
+            return await self._render(*self._shape, question, words)
         if self._shape is not None:
             return await self._render(*self._shape, question, self._instructions)
         words = self._instructions
