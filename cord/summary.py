@@ -89,7 +89,7 @@ class Summary:
     wrong: int
     quarantined: int
     below_path: int | None
-    """Correct trajectories that `publish.path` kept out; None where the recipe has no such bound."""
+    """Correct trajectories that `publish.path` kept out; None where a recipe has no such bound."""
     mean_score: float | None
     """Mean S of the best finished trajectories."""
     finished: int

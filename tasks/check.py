@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import pyarrow as pa
@@ -53,7 +54,7 @@ def bounds_of(recipe: Recipe, counts: dict[str, int]) -> RecordBounds:
         min_records=recipe.contract.min_records,
         min_correct=recipe.contract.min_correct,
         unique_problem=recipe.publish.keep == "best",
-        counts=RunCounts(**{name: n for name, n in counts.items() if name != "rows"}),
+        counts=RunCounts(**{one.name: counts[one.name] for one in fields(RunCounts)}),
     )
 
 

@@ -36,14 +36,15 @@ def deduplicate(lake_uri: str, run_id: str) -> dict[str, int]:
 
     Returns {problems, records, wrong, quarantined, correct, rows}: problems with a record, wrong
     ones and those set aside add up to the problems read; `rows` counts the records themselves,
-    more than one a problem with `keep: all`."""
+    more than one a problem with `keep: all`. With `publish.path`, `below_path` counts the correct
+    trajectories that it keeps out."""
     BOARD.enter("deduplication")
     lake = open_lake(lake_uri)
     recipe, _ = load_recipe_of(lake, run_id)
     trajectories = trajectories_of(lake, run_id)
     verdicts = verdicts_of(lake, {verdict_key(recipe, t["key"]) for t in trajectories})
     beams = [judged(t, verdicts[verdict_key(recipe, t["key"]), t["rank"]]) for t in trajectories]
-    chosen = choose(beams, recipe.publish.keep)
+    chosen = choose(beams, recipe.publish.keep, recipe.publish.path)
     unique, duplicates = _without_duplicates(chosen.records, recipe.deduplicate.near)
     lake.tables.append_once(
         "quarantine",
@@ -57,6 +58,8 @@ def deduplicate(lake_uri: str, run_id: str) -> dict[str, int]:
     pq.write_table(table, sink)
     lake.store.write(candidates_key(run_id), sink.getvalue().to_pybytes())
     counts = _counts(lake, run_id, beams, unique, len(chosen.wrong))
+    if recipe.publish.path is not None:
+        counts["below_path"] = len(chosen.below)
     lake.store.write(f"runs/{run_id}/counts.json", json.dumps(counts).encode())
     artifacts.table(run_id, "records", [dict(counts)], "What became of every problem")
     return counts

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from cord.engines import EngineInfo
 from cord.plan import identify, problem_key, search_fingerprint, verdict_key
+from cord.recipe import PathBound, PublishSettings
 from cord.recipe_file import parse_recipe
 from cord.types import Problem
 
@@ -25,6 +26,7 @@ def info(identity: str) -> EngineInfo:
 ENGINES = {"a": info("A"), "b": info("B"), "meta-prover": info("A")}
 PROBLEM = Problem("p", "q", "1")
 BEFORE_STRATEGIES = "9b7ae472ff65774866e4bf066db5e30551ec7fc52646c32a43577c788404fe47"
+BEFORE_BOUNDS = "f980a65c73911f05f9ec680cb7c03ddde675085a5bd7e8ca2d927982153441b9"
 
 
 def changed(section: str, **fields: object) -> str:
@@ -50,6 +52,17 @@ def test_settings_that_came_later_name_a_search_only_where_they_are_used() -> No
     assert changed("search", rank_by="last", choose_by=None) == BEFORE_STRATEGIES
     assert changed("search", rank_by="mean") != BEFORE_STRATEGIES
     assert changed("search", strategy="mcts", exploration=1.0) != changed("search", strategy="mcts")
+
+
+def test_a_bound_on_paths_names_another_run_only_where_there_is_one() -> None:
+    """A run of the days before such bounds is the same run still."""
+
+    def named(publish: PublishSettings) -> str:
+        recipe = RECIPE.model_copy(update={"publish": publish})
+        return identify(recipe, ENGINES, [PROBLEM], []).run
+
+    assert named(PublishSettings()) == BEFORE_BOUNDS
+    assert named(PublishSettings(path=PathBound(at_least=0.3))) != BEFORE_BOUNDS
 
 
 def test_other_weights_of_the_meta_prover_are_another_search() -> None:

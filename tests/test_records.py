@@ -1,9 +1,11 @@
+from dataclasses import replace
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cord.recipe import PathBound
 from cord.records import Judged, choose, record_rows
 from cord.types import Outcome
 
@@ -61,3 +63,33 @@ def test_a_record_is_a_conversation_with_the_trajectory_unchanged() -> None:
         {"role": "user", "content": "q"},
         {"role": "assistant", "content": "<think>\n### Step 1. x\n</think>\n\n1"},
     ]
+
+
+def on_path(problem: str, rank: int, *scores: float) -> Judged:
+    plain = replace(judged(problem, rank, "correct"), score=scores[-1])
+    return replace(plain, start_score=0.5, scores=scores)
+
+
+def test_a_path_is_worth_the_geometric_mean_of_its_scores_or_its_end_less_its_fall() -> None:
+    path = on_path("a", 0, 0.2, 0.8)
+    assert path.worth("mean") == pytest.approx(0.4)
+    assert path.worth("last") == pytest.approx(0.8)
+    assert path.worth("steady") == pytest.approx(0.8 * 0.2 / 0.5)
+
+
+def test_what_lies_below_the_bound_is_set_aside_with_its_reason_and_another_one_stays() -> None:
+    bound = PathBound(by="mean", at_least=0.4)
+    lucky, sound = on_path("a", 0, 0.01, 0.9), on_path("a", 1, 0.6, 0.7)
+    alone = choose([lucky], "best", bound)
+    assert alone.records == alone.wrong == () and alone.below == (lucky,)
+    assert alone.undecided[0].stage == "records"
+    assert "worth 0.09487 by mean, less than publish.path asks (0.4)" in alone.undecided[0].reason
+    both = choose([lucky, sound], "all", bound)
+    assert both.records == (sound,) and both.below == (lucky,) and both.undecided == ()
+
+
+def test_a_path_that_an_older_cord_did_not_keep_is_told_as_unknown() -> None:
+    old = judged("a", 0, "correct")
+    chosen = choose([old], "best", PathBound(by="mean", at_least=0.1))
+    assert chosen.records == () and "an older cord decoded it" in chosen.undecided[0].reason
+    assert choose([old], "best", PathBound(by="last", at_least=0.1)).records == (old,)

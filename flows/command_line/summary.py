@@ -22,6 +22,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         ("records", f"{summary['records']}"),
         ("wrong", f"{summary['wrong']}"),
         ("quarantined", f"{summary['quarantined']}"),
+        *_below_path(summary),
         ("mean score", "-" if summary["mean_score"] is None else f"{summary['mean_score']:.3f}"),
         *_cost_rows(summary),
         ("seconds", _seconds(summary["seconds"])),
@@ -50,6 +51,12 @@ def print_summary(summary: dict[str, Any]) -> None:
             "what was set aside, and why: "
             'cord query "select source, problem_id, reason from quarantine"'
         )
+
+
+def _below_path(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Only of a run whose recipe bounds its records' paths; older summaries know of none."""
+    below = summary.get("below_path")
+    return [] if below is None else [("kept out by publish.path", f"{below} correct trajectories")]
 
 
 def _cost_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -115,4 +115,6 @@ def judged(trajectory: Row, verdict: Row) -> Judged:
         outcome=verdict["outcome"],
         reason=verdict["reason"],
         missing=tuple(trajectory["missing"]),
+        start_score=trajectory["start_score"],
+        scores=None if trajectory["scores"] is None else tuple(trajectory["scores"]),
     )
