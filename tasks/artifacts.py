@@ -69,11 +69,11 @@ def how_to_go_on(lake: str, run_id: str) -> None:
 
 
 class Progress:
-    """A run's progress artifact: the share of its problems that is decoded."""
+    """A run's progress artifact: the share of its problems that is decoded, or of other work."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, what: str = "problems decoded") -> None:
         self._key = key_of(run_id, "progress")
-        self._description = f"{run_id}: problems decoded"
+        self._description = f"{run_id}: {what}"
         self._shown: tuple[UUID, float] | None = None
         self.show(0.0)
 

@@ -20,10 +20,12 @@ RECENT_S = 20.0
 
 @dataclass
 class Board:
-    """Counts of one process's decoding, safe to read at any time."""
+    """Counts of one process's work, safe to read at any time."""
 
+    work: str = "problems"
+    """What is counted: problems that are decoded, steps of a training, answers."""
     total: int = 0
-    """Problems this run has to decode."""
+    """How many there are to do."""
     done: int = 0
     quarantined: int = 0
     rounds: int = 0
@@ -39,9 +41,10 @@ class Board:
     _recent: deque[tuple[float, int]] = field(default_factory=deque)
     """(moment, tokens) of the latest rounds."""
 
-    def begin(self, total: int) -> None:
-        """A run begins, with so many problems to decode."""
+    def begin(self, total: int, work: str = "problems") -> None:
+        """A run begins, with so many problems to decode, or so much of other work."""
         with self._lock:
+            self.work = work
             self.total, self.done, self.quarantined = total, 0, 0
             self.rounds, self.tokens, self.score_sum = 0, 0, 0.0
             self._begun = time.monotonic()
@@ -50,6 +53,18 @@ class Board:
     def enter(self, stage: str, detail: str = "") -> None:
         """The run is now at this stage, and so far in it."""
         self.stage, self.detail = stage, detail
+
+    def reached(self, done: int) -> None:
+        """So much of it is done."""
+        self.done = done
+
+    def answered(self, tokens: int) -> None:
+        """One more answer is there, of so many tokens."""
+        with self._lock:
+            self.done += 1
+            self.tokens += tokens
+            self._recent.append((time.monotonic(), tokens))
+            self._forget_old()
 
     def round_recalled(self, problem: Problem, decided: Round) -> None:
         """It was counted when it was decided, by whichever process that was."""

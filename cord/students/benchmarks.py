@@ -138,7 +138,12 @@ def _answers(value: object) -> list[str]:
     found: list[object] = plain if isinstance(plain, list) else [plain]
     if not all(isinstance(one, str | int | float | Decimal) for one in found):
         raise _UnusableError("an answer is neither text nor number")
-    return [str(one).strip() for one in found]
+    return [_plain(one) if isinstance(one, Decimal) else str(one).strip() for one in found]
+
+
+def _plain(number: Decimal) -> str:
+    """2.10 is 2.1, and 4570576.1399999997 what it was: the hub's library keeps no more of it."""
+    return format(round(number, 6).normalize(), "f")
 
 
 def _order(paragraph: Mapping[str, object]) -> int:

@@ -31,7 +31,8 @@ from transformers import (
     set_seed,
 )
 from transformers.utils import logging as transformers_log
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from cord.scheduler import Stopped
 from cord.students.examples import Example

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from flows.command_line import checking, looking, making, running, serving, standing, verifying
+from flows.command_line import (
+    checking,
+    looking,
+    making,
+    running,
+    serving,
+    standing,
+    students,
+    verifying,
+)
 
 app = typer.Typer(
     name="cord",
@@ -22,3 +31,4 @@ looking.add_to(app)
 verifying.add_to(app)
 making.add_to(app)
 serving.add_to(app)
+students.add_to(app)

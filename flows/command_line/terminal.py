@@ -148,12 +148,19 @@ def _plain_lines(board: Board, over: threading.Event) -> None:
         elif stage == "decoding" and time.monotonic() - shown > PLAIN_EVERY_S:
             shown = time.monotonic()
             say(f"cord: decoded {board.done} of {board.total} problems, {_figures(board)}")
+        elif board.work != "problems" and time.monotonic() - shown > PLAIN_EVERY_S:
+            shown = time.monotonic()
+            figures = ", ".join(filter(None, (board.detail, _figures(board))))
+            say(f"cord: {stage}: {board.done} of {board.total} {board.work}, {figures}")
         elif board.detail and time.monotonic() - shown > PLAIN_EVERY_S:
             shown = time.monotonic()
             say(f"cord: {stage}: {board.detail}")
 
 
 def _figures(board: Board, brief: bool = False) -> str:
+    if board.work != "problems":
+        speed = board.tokens_per_second
+        return f"{board.tokens} tokens, {speed:.0f} tokens/s" if board.tokens else ""
     parts = [] if brief else [f"{board.rounds} rounds", f"{board.tokens} tokens"]
     if board.done < board.total and (speed := board.tokens_per_second):
         parts.append(f"{speed:.0f} tok/s" if brief else f"{speed:.0f} tokens/s")
@@ -165,20 +172,22 @@ def _figures(board: Board, brief: bool = False) -> str:
 
 
 @contextmanager
-def stopping_gently(board: Board = BOARD) -> Iterator[None]:
-    """First Ctrl-C (or SIGTERM): stop after the rounds in flight. Second: at once."""
+def stopping_gently(
+    board: Board = BOARD,
+    after: str = "the rounds in flight",
+    then: str = "`cord runs` names the run, `cord resume` goes on",
+) -> Iterator[None]:
+    """First Ctrl-C (or SIGTERM): stop after what is in flight. Second: at once."""
 
     asked: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if asked:
-            os.write(
-                2, b"cord: stopped at once; `cord runs` names the run, `cord resume` goes on\n"
-            )
+            os.write(2, f"cord: stopped at once; {then}\n".encode())
             os._exit(130)
         asked.append(number)
         board.stop.set()
-        os.write(2, b"\ncord: stopping after the rounds in flight; press again to stop at once\n")
+        os.write(2, f"\ncord: stopping after {after}; press again to stop at once\n".encode())
 
     kept = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
