@@ -77,6 +77,7 @@ async def decode_problems(
     turn: int = 0,
     journal: Journal | None = None,
     retries: int = 0,
+    integrator: Seat | None = None,
 ) -> AsyncGenerator[Decoding | Quarantined, None]:
     """Decode problems, at most `in_flight` at once, and yield each as it ends, in any order.
 
@@ -84,7 +85,8 @@ async def decode_problems(
     Several calls, in whatever threads, may share their places: give all the same `InFlight`, and
     each its `turn`; the lower one goes first. Raises `EngineUnreachable` when an engine is away
     (worth a retry of the whole shard). Once `stop` is set no round begins, what is in flight ends
-    (within `DRAIN_S`), and `Stopped` is raised. `go_on_without_lost`: as in `cord.search.decode`.
+    (within `DRAIN_S`), and `Stopped` is raised. `go_on_without_lost`, `integrator`: as in
+    `cord.search.decode`.
     What `journal` knows of a problem is not decoded again, and it keeps each round that is decided
     before that problem's next one counts (`cord.journal.Keeper`); raises what it raises. A problem
     that fails as nobody foresaw is tried again `retries` times, behind its last decided round, and
@@ -127,7 +129,7 @@ async def decode_problems(
             try:
                 return await decode(
                     *(problem, teachers, criterion, settings, seed, on_round),
-                    *(go_on_without_lost, urgency, so_far),
+                    *(go_on_without_lost, urgency, so_far, integrator),
                 )
             finally:
                 await keeper.safe()

@@ -89,6 +89,7 @@ def _decode(lake: Lake, document: RunDocument, shard: int) -> DecodedShard:
             go_on_without_lost=recipe.run.on_teacher_lost == "continue",
             journal=journal,
             retries=recipe.run.retries,
+            integrator=ensemble.integrator,
         )
         return [done async for done in ended]
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from cord.errors import ContextTooLong
+from cord.prompts import merging_question
 from cord.recipe import SearchSettings
 from cord.scoring import Criterion
 from cord.search.asking import Seat, ask_teachers, costs_by_teacher
@@ -32,6 +34,7 @@ async def decode(
     go_on_without_lost: bool = False,
     urgency: int = 0,
     so_far: Progress | None = None,
+    integrator: Seat | None = None,
 ) -> Decoding:
     """Search one problem's trajectory, step by step (method.md, part 3).
 
@@ -42,7 +45,8 @@ async def decode(
     hears the empty prefix's score and every decided round; the next one begins when it returns.
     With `so_far` the search goes on behind the rounds that were decided before. Raises
     `EngineError` when an engine fails for good; with `go_on_without_lost` a teacher that is away is
-    only noted in its round. `urgency` is the first round's (`ProposalRequest.urgency`)."""
+    only noted in its round. `urgency` is the first round's (`ProposalRequest.urgency`). A strategy
+    that has whole trajectories merged needs an `integrator`."""
     if so_far is None:
         so_far = Progress(await criterion.score(problem, (), f"{seed}:{problem.id}:start"), ())
     start, rounds = so_far.start_score, list(so_far.rounds)
@@ -52,8 +56,11 @@ async def decode(
     spent, budget = sum(r.proposed_tokens for r in rounds), settings.max_problem_tokens or math.inf
     while spent < budget and (growing := strategy.growing()):
         index = len(rounds)
+        asked, seats = problem, teachers
+        if merges := strategy.merges():
+            asked, seats = _merging(problem, merges), _seated(integrator)
         answers = await ask_teachers(
-            problem, growing, teachers, settings, seed, index, go_on_without_lost, urgency + index
+            asked, growing, seats, settings, seed, index, go_on_without_lost, urgency + index
         )
         drafts = merge(answer.draft for answer in answers if answer.draft)
         candidates, unscored = await _score(problem, drafts, criterion, f"{seed}:{index}")
@@ -69,6 +76,18 @@ async def decode(
         if on_round is not None:
             await on_round(start, decided)
     return Decoding(problem, strategy.best(), tuple(rounds))
+
+
+def _merging(problem: Problem, trajectories: Sequence[Trajectory]) -> Problem:
+    """The problem as the integrator reads it; its answer is scored on the problem itself."""
+    shown = merging_question(problem.question, [t.text for t in trajectories])
+    return replace(problem, question=shown)
+
+
+def _seated(integrator: Seat | None) -> tuple[Seat, ...]:
+    if integrator is None:
+        raise ValueError("whole trajectories are to be merged, and there is no integrator")
+    return (integrator,)
 
 
 async def _score(

@@ -48,7 +48,7 @@ async def search(
     chosen: SearchSettings, seed: int, so_far: Progress | None = None, ends_after: int | None = None
 ) -> tuple[Decoding | None, Progress | None, list[ProposalRequest]]:
     """What came of it, what was kept, what was asked."""
-    engines = [teacher(name) for name in "abc"]
+    engines = [teacher(name) for name in "abci"]
     meta = ScriptedEngine(judge=lambda t, a: (math.log(0.01 + 0.98 * chance(t)),))
     kept: list[Round] = list(so_far.rounds) if so_far else []
     start = so_far.start_score if so_far else math.nan
@@ -60,10 +60,12 @@ async def search(
         if len(kept) == ends_after:
             raise Broken
 
-    seats = [Seat(engine.name, engine, 0.6) for engine in engines]
+    *seats, integrator = (Seat(engine.name, engine, 0.6) for engine in engines)
     try:
         decoding = await decode(
-            *(PROBLEM, seats, PredictivePerplexity(meta), chosen, seed, on_round), so_far=so_far
+            *(PROBLEM, seats, PredictivePerplexity(meta), chosen, seed, on_round),
+            so_far=so_far,
+            integrator=integrator,
         )
     except Broken:
         decoding = None
@@ -86,7 +88,7 @@ def through_the_journal(progress: Progress) -> Progress:
     width=st.integers(1, 4),
     budget=st.sampled_from([None, 60, 200]),
     max_tokens=st.sampled_from([40, 400]),
-    strategy=st.sampled_from(["beam", "greedy", "mcts", "curation"]),
+    strategy=st.sampled_from(["beam", "greedy", "mcts", "curation", "integration"]),
     rank_by=st.sampled_from(["last", "mean", "steady"]),
 )
 def test_however_often_it_is_broken_off_the_decoding_is_the_same_and_no_round_is_asked_twice(

@@ -4,6 +4,7 @@
     greedy      the same with one, begun again while tokens are left
     mcts        a tree of steps, grown where it promises most
     curation    no search: whole trajectories, the best one is kept
+    integration no search: whole trajectories, merged into one by a model
 
 A strategy knows no engine, no clock and no chance: it is told what was decided and says what to
 continue next, so that the same rounds lead to the same place again (`cord.journal`).
@@ -11,32 +12,18 @@ continue next, so that the same rounds lead to the same place again (`cord.journ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 from cord.recipe import SearchSettings
 from cord.search.strategies.beam import BeamSearch
 from cord.search.strategies.curation import Curation
 from cord.search.strategies.greedy import GreedySearch
+from cord.search.strategies.integration import Integration
 from cord.search.strategies.mcts import TreeSearch
-from cord.types import Candidate, Trajectory
+from cord.search.strategies.strategy import Strategy
+from cord.types import Trajectory
 
-
-class Strategy(Protocol):
-    """The decisions of one problem's search."""
-
-    def growing(self) -> Sequence[tuple[int, Trajectory]]:
-        """The prefixes that the next round continues, each under the number by which its
-        candidates name it (`Candidate.beam`). None: the search has ended."""
-        ...
-
-    def take(self, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-        """Decide a round: the same candidates, with `kept` set on those that live on."""
-        ...
-
-    def best(self) -> tuple[Trajectory, ...]:
-        """What was found, finished ones first, then the best; index 0 is the search's answer."""
-        ...
+__all__ = ["Strategy", "open_strategy"]
 
 
 _STRATEGIES: dict[str, Callable[[Trajectory, SearchSettings], Strategy]] = {
@@ -44,6 +31,7 @@ _STRATEGIES: dict[str, Callable[[Trajectory, SearchSettings], Strategy]] = {
     "greedy": GreedySearch,
     "mcts": TreeSearch,
     "curation": Curation,
+    "integration": Integration,
 }
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from cord.recipe import SearchSettings
 from cord.search.beam import can_grow, rank, select
+from cord.search.strategies.strategy import Strategy
 from cord.types import Candidate, Trajectory
 
 
-class BeamSearch:
+class BeamSearch(Strategy):
     """B prefixes, K teachers: the best B of at most B * K candidates and of what is finished."""
 
     def __init__(self, start: Trajectory, settings: SearchSettings) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from cord.recipe import SearchSettings
 from cord.search.beam import grow, order
+from cord.search.strategies.strategy import Strategy
 from cord.types import Candidate, Trajectory
 
 
-class Curation:
+class Curation(Strategy):
     """One round of whole trajectories, each a candidate of one step."""
 
     def __init__(self, start: Trajectory, settings: SearchSettings) -> None:

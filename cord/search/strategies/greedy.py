@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from cord.recipe import SearchSettings
 from cord.search.beam import can_grow, rank, select
+from cord.search.strategies.strategy import Strategy
 from cord.types import Candidate, Trajectory
 
 
-class GreedySearch:
+class GreedySearch(Strategy):
     """One prefix at a time. With a budget (`max_problem_tokens`) it begins again at the empty
     trajectory while tokens are left, so that it can be compared at equal cost; without one it goes
     down once. At most `max_steps * width` rounds."""

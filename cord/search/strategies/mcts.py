@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from cord.recipe import SearchSettings
 from cord.search.beam import can_grow, grow, rank, value
+from cord.search.strategies.strategy import Strategy
 from cord.types import Candidate, Trajectory
 
 
@@ -40,7 +41,7 @@ class Node:
             node = node.parent
 
 
-class TreeSearch:
+class TreeSearch(Strategy):
     """A tree of steps, one leaf expanded a round."""
 
     def __init__(self, start: Trajectory, settings: SearchSettings) -> None:
