@@ -38,13 +38,12 @@ def launch(
     place: Place,
     watch: Callable[[int, int, float], None],
     stop: threading.Event | None = None,
-    on_cpu: bool = False,
 ) -> list[Loss]:
     """Train what lies in `place`, in `settings.devices` processes of this host; returns the loss
     curve. Raises `CordError` with the log's end where they fail, `Stopped`."""
     require(settings)
     config = place.work / "accelerate.yaml"
-    write_whole(config, yaml.safe_dump(accelerate_config(settings, on_cpu), sort_keys=False))
+    write_whole(config, yaml.safe_dump(accelerate_config(settings), sort_keys=False))
     for left in (place.losses, place.progress, place.stop):
         left.unlink(missing_ok=True)
     log = place.work / "log.txt"
@@ -59,7 +58,7 @@ def launch(
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is for this process, which then tells them
-            env=_environment(settings, on_cpu),
+            env=_environment(settings),
         )
     try:
         code = _wait(process, place, watch, stop)
@@ -87,7 +86,7 @@ def require(settings: TrainSettings) -> None:
             )
 
 
-def accelerate_config(settings: TrainSettings, on_cpu: bool = False) -> dict[str, Any]:
+def accelerate_config(settings: TrainSettings) -> dict[str, Any]:
     """What `accelerate launch --config_file` reads."""
     config: dict[str, Any] = {
         "compute_environment": "LOCAL_MACHINE",
@@ -96,12 +95,12 @@ def accelerate_config(settings: TrainSettings, on_cpu: bool = False) -> dict[str
         "downcast_bf16": "no",
         "machine_rank": 0,
         "main_training_function": "main",
-        "mixed_precision": "no" if settings.precision == "float32" or on_cpu else "bf16",
+        "mixed_precision": "no" if settings.precision == "float32" else "bf16",
         "num_machines": 1,
         "num_processes": settings.devices,
         "rdzv_backend": "static",
         "same_network": True,
-        "use_cpu": on_cpu,
+        "use_cpu": False,
     }
     if settings.deepspeed is not None:
         config["distributed_type"] = "DEEPSPEED"
@@ -114,18 +113,17 @@ def accelerate_config(settings: TrainSettings, on_cpu: bool = False) -> dict[str
             "zero_stage": settings.deepspeed,
         }
     elif settings.devices > 1:
-        config["distributed_type"] = "MULTI_CPU" if on_cpu else "MULTI_GPU"
+        config["distributed_type"] = "MULTI_GPU"
     return config
 
 
-def _environment(settings: TrainSettings, on_cpu: bool) -> dict[str, str]:
+def _environment(settings: TrainSettings) -> dict[str, str]:
     root = str(Path(__file__).parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     made = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TOKENIZERS_PARALLELISM": "false"}
-    if not on_cpu:
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-        gpus = seen.split(",") if seen else [str(gpu) for gpu in range(settings.devices)]
-        made["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[: settings.devices])
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = seen.split(",") if seen else [str(gpu) for gpu in range(settings.devices)]
+    made["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[: settings.devices])
     return made
 
 

@@ -224,7 +224,8 @@ def _end_with_parent() -> None:
     training that nobody watches ends too, and what is done is in the last checkpoint."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):  # not through sys.stdin: its lock would be held at the exit
+            pass
         os._exit(1)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 from cord.miniature.problems import write_problems
 from cord.students.conversations import Conversation, Conversations
+from cord.students.distil import distil
+from cord.students.recipe import TrainSettings
+from cord.students.start import find_start
 
-STUDENT = "cord:ada"
+START = find_start("cord:ada", Path())
+SETTINGS = TrainSettings(epochs=3, batch=4, learning_rate=2e-3, gpus=0, seed=5)
+"""Three epochs of three steps over twelve conversations."""
 
 
 def conversations(count: int, folder: Path, seed: int = 3) -> Conversations:
@@ -20,3 +27,13 @@ def conversations(count: int, folder: Path, seed: int = 3) -> Conversations:
     text = "### Step 1. 1+1=2\n\n### Step 2. 2+2=4\n</think>\n\nThe final answer is \\boxed{4}"
     found = tuple(Conversation(row["id"], row["question"], text) for row in rows)
     return Conversations(found, "lessons", len(found))
+
+
+def die_at_step_7(data: Conversations, out: Path) -> None:
+    """Train, and be killed within the third epoch."""
+
+    def watch(step: int, steps: int, loss: float) -> None:
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    distil(START, data, out, SETTINGS, watch=watch)

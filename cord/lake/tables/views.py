@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cord.fingerprint import canonical_bytes
 from cord.lake import Lake
+from cord.lake.evaluations import all_rows
 from cord.lake.releases.manifest import Manifest
 from cord.lake.releases.release import dataset_key, list_releases, newest_releases
 from cord.lake.runs.run import LONG_AGO, list_runs
@@ -54,7 +55,7 @@ RUNS: Final = columns(
     }
 )
 
-VIEWS: Final = (*SCHEMAS, "releases", "runs")
+VIEWS: Final = (*SCHEMAS, "releases", "runs", "evaluations")
 """Every view there is."""
 
 
@@ -73,6 +74,8 @@ def define_views(
             _define_records(connection, lake, shown)
         elif name == "releases":
             _define_rows(connection, name, _release_rows(list_releases(lake)))
+        elif name == "evaluations":
+            _define_rows(connection, name, all_rows(lake))
         else:
             _define_rows(connection, name, _run_rows(lake))
 
