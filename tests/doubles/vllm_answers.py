@@ -20,8 +20,14 @@ from typing import Any
 Json = dict[str, Any]
 Fault = Callable[["_Handler"], None]
 
-END, STEP, TORN_STOP, THINK = 256, 257, 258, 259
-PIECES = {END: b"<|end|>", STEP: b"### Step", TORN_STOP: b".\n### Step", THINK: b"<think>"}
+END, STEP, TORN_STOP, THINK, EXTRA = 256, 257, 258, 259, 260
+PIECES = {
+    END: b"<|end|>",
+    STEP: b"### Step",
+    TORN_STOP: b".\n### Step",
+    THINK: b"<think>",
+    EXTRA: b"<extra_0>",
+}
 LOOK = "1"
 """The prompt of the small question by which cord sees whether a server is there again."""
 NO_TEMPLATE = (
@@ -92,6 +98,10 @@ class VllmAnswers:
         self.processed = False
         """Log-probabilities are those after forcing: `--logprobs-mode processed_logprobs`."""
         self.thinking_is_opened = False
+        self.marked = True
+        """`<extra_0>` is a token."""
+        self.rewards: Callable[[list[int]], Any] = lambda ids: []
+        """What a pooling server says of a prompt: a vector, or one for each token."""
         self.key: str | None = None
         self.listing: list[Json] = [{"id": "m", "root": "org/m", "max_model_len": 2048}]
         self.requests: list[tuple[str, Json]] = []
@@ -135,6 +145,10 @@ class VllmAnswers:
                 chat = "".join(f"<{m['role']}>{m['content']}" for m in body["messages"])
                 opened = [THINK, 10] if self.thinking_is_opened else []
                 return {"tokens": [*chat.encode(), *b"<assistant>", *opened]}
+            case "/tokenize" if body["prompt"] == "<extra_0>" and self.marked:
+                return {"tokens": [EXTRA]}
+            case "/pooling":
+                return {"data": [{"index": 0, "data": self.rewards(body["input"])}]}
             case "/tokenize":
                 return {"tokens": list(body["prompt"].encode())}
             case "/detokenize":

@@ -76,8 +76,8 @@ async def test_a_mark_that_a_teacher_wrote_is_mere_text(engine: EmbeddedRewardEn
 
 
 async def test_what_does_not_fit_into_the_context_is_refused(engine: EmbeddedRewardEngine) -> None:
-    with pytest.raises(ContextTooLong, match="has a context of 512"):
-        await engine.step_reward(RewardRequest("2?", ("on and on " * 300,)))
+    with pytest.raises(ContextTooLong, match="has a context of 2048"):
+        await engine.step_reward(RewardRequest("2?", ("on and on " * 900,)))
 
 
 def test_a_tokenizer_without_the_mark_is_refused(

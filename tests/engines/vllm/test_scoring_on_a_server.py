@@ -15,8 +15,9 @@ from cord.engines.vllm.engine import VllmEngine
 from cord.engines.vllm.forced_decoding_flags import FORCED_IDS
 from cord.engines.vllm.scoring_ways import WAYS, WayLost
 from cord.engines.vllm.server import VllmServer
-from cord.prompts import ANSWER_PROBE
-from cord.types import Step
+from cord.prompts import ANSWER_PROBE, JUDGEMENT_PROBE, JUDGEMENTS, messages, thinking_opening
+from cord.scoring.binary import BinaryJudgement, share_of_yes
+from cord.types import Problem, Step
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +73,18 @@ async def test_every_way_agrees_with_a_float32_reference(server, tokenizer, refe
             got = await WAYS[way](server, context, answers)
             for answer, values in zip(answers, got, strict=True):
                 assert values == pytest.approx(reference(context, answer), abs=1e-4)
+
+
+async def test_a_judgement_agrees_with_a_float32_reference(engine, tokenizer, reference):
+    said = Step("### Step 1. 9+5=4\n", "t", ("t",), (), "other", 9, 0.5, 0.0)
+    chat = tokenizer.apply_chat_template(
+        messages("Start 9; +5"), tokenize=False, add_generation_prompt=True
+    )
+    pieces = (chat + thinking_opening(chat), said.text, JUDGEMENT_PROBE)
+    context = tuple(id_ for piece in pieces for id_ in ids_of(tokenizer, piece))
+    yes, no = (reference(context, ids_of(tokenizer, word)) for word in JUDGEMENTS)
+    score = await BinaryJudgement(engine).score(Problem("p", "Start 9; +5", "4"), (said,), "k")
+    assert score == pytest.approx(share_of_yes(yes, no), abs=1e-3)
 
 
 async def test_a_server_without_a_second_model_runner_does_not_replay(server):
