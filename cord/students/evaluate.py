@@ -33,6 +33,8 @@ from cord.verification.math import find_answer
 IN_FLIGHT = 64
 DOMAINS = {"math": "math", "choice": "choice", "pubmedqa": "choice", "tatqa": "tatqa"}
 """Rule of a benchmark to the domain of `cord.verification` that judges it."""
+LOOK_S = 0.5
+"""How often it is looked whether a stop is asked for."""
 MOST_FAILED = 0.5
 """Share of answers that may fail in the engine before it is held against the engine."""
 
@@ -156,7 +158,7 @@ async def evaluate(
 
     missing = [asked for asked in wanted if asked[1:] not in known]
     async with _kept(series, waiting):
-        await _all([one(*asked) for asked in missing])
+        await _all([one(*asked) for asked in missing], stop)
     if failed and len(failed) > MOST_FAILED * len(missing):
         raise EngineError(
             f"{name} on {benchmark.name}: {len(failed)} of {len(missing)} answers failed: "
@@ -308,13 +310,21 @@ async def _kept(series: Series | None, waiting: list[Row]) -> AsyncIterator[None
             await write()
 
 
-async def _all(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Await all of it; the first error ends the others."""
+async def _all(work: Sequence[Coroutine[Any, Any, None]], stop: threading.Event | None) -> None:
+    """Await all of it; the first error ends the others, and so does a stop: an answer may take
+    minutes."""
     tasks = [asyncio.ensure_future(one) for one in work]
+    left = set(tasks)
     try:
-        for task in asyncio.as_completed(tasks):
-            await task
+        while left:
+            ended, left = await asyncio.wait(
+                left, timeout=LOOK_S, return_when=asyncio.FIRST_EXCEPTION
+            )
+            for task in ended:
+                task.result()
+            if left and stop is not None and stop.is_set():
+                raise Stopped("stopped on request")
     finally:
-        for task in tasks:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)

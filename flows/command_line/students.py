@@ -78,7 +78,7 @@ def evaluate(recipe: RecipePath, lake: LakeUri = "./lake", json: Json = False) -
     if told is not None:
         say("cord: nothing to sample: every answer is in the lake")
     else:
-        told = _carried_out(lambda: carry_out_evaluate(launch), "the answers under way are dropped")
+        told = _carried_out(lambda: carry_out_evaluate(launch), "dropping the answers under way")
     if json:
         print_json(told)
         return

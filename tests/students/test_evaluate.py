@@ -145,6 +145,16 @@ async def test_an_evaluation_that_is_stopped_or_killed_goes_on_where_it_was(lake
     done = await evaluate(engine, "m", asked(samples=1), problems, **how)
     assert done.result.sampled == 40 - kept and all_rows(lake).num_rows == 40
 
+    # An answer that takes for ever is not waited for.
+    stop.clear()
+    for_ever = ScriptedEngine()
+    monkeypatch.setattr(for_ever, "propose", lambda request: asyncio.sleep(3600))
+    asyncio.get_running_loop().call_later(0.2, stop.set)
+    with pytest.raises(Stopped):
+        await asyncio.wait_for(
+            evaluate(for_ever, "o", asked(samples=1), problems, 8, stop=stop, lake=lake), 20
+        )
+
     # A kill leaves what was written before it: within seconds of its answer, not only at the end.
     slow = ScriptedEngine(lambda request: boxed(1))
     gate = asyncio.Event()
