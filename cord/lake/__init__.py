@@ -5,6 +5,7 @@
     datasets/NAME               one Delta table a data set, one commit a release
     releases/NAME/v000001.json  immutable manifests                       (releases/)
     runs/RUN/...                recipes, journals, reports
+    evaluations/...             answers of models to benchmarks           (evaluations)
 
 `open_lake` is the door. The lake knows nothing of the search that fills it.
 """
