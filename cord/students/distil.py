@@ -146,6 +146,7 @@ def distil(
     if known is not None:
         return known
     begun = time.monotonic()
+    apart = _processes_of_its_own(settings)
     with _alone(out):
         folder = start.fetched()
         examples = _examples(data, folder, instructions, settings.max_tokens)
@@ -158,7 +159,7 @@ def distil(
         place = Place(out)
         job = Job(fingerprint=wanted, start=str(folder), settings=settings)
         _lay_down(place, job)
-        losses = _carry_out(job, place, examples.rows, watch, stop)
+        losses = _carry_out(job, place, examples.rows, watch, stop, apart)
         training = Training(
             fingerprint=wanted,
             start=start.name,
@@ -198,19 +199,32 @@ def _examples(data: Conversations, folder: Path, instructions: str, max_tokens: 
     return examples(data.rows, ChatTokenizer.from_folder(folder, instructions), max_tokens)
 
 
-def _carry_out(job: Job, place: Place, rows: Any, watch: Watch, stop: Event | None) -> list[Loss]:
+def _processes_of_its_own(settings: TrainSettings) -> bool:
+    """Whether it is trained outside this process; all that is needed for it is here.
+
+    Raises `UsageError` naming what is missing."""
     from cord.students import launch
 
-    settings = job.settings
     if not _has_trl():
         raise UsageError(
             "the package trl is missing, which trains students; run "
             "pip install 'cord-factory[train]'"
         )
-    if settings.launched or (settings.gpus != 0 and _visible_gpus() > 1):
-        _check_gpus(settings)
+    if not settings.launched and (settings.gpus == 0 or _visible_gpus() <= 1):
+        return False
+    launch.require(settings)
+    _check_gpus(settings)
+    return True
+
+
+def _carry_out(
+    job: Job, place: Place, rows: Any, watch: Watch, stop: Event | None, apart: bool
+) -> list[Loss]:
+    if apart:
+        from cord.students.launch import launch
+
         write_examples(place.examples, rows)
-        return launch.launch(settings, place, watch, stop)
+        return launch(job.settings, place, watch, stop)
     from cord.students.train import train
 
     return train(job, place, rows, watch, stop.is_set if stop is not None else lambda: False)
