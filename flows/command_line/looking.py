@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pyarrow as pa
 import typer
 
-from cord.lake import Lake, open_lake
+from cord.lake import open_lake
 from flows.command_line.options import Json, LakeUri
 from flows.command_line.terminal import print_json, print_table, say
 
@@ -77,28 +76,46 @@ def releases(
 def export(
     release: Release,
     out: Annotated[Path, typer.Argument(help="File to write: .jsonl or .parquet.")],
-    format: Annotated[str, typer.Option(help="sft: one conversation a row.")] = "sft",
+    format: Annotated[
+        str,
+        typer.Option(
+            help="sft: conversations. dpo: pairs of whole trajectories. step-dpo: pairs of steps "
+            "on one prefix, kept and dropped."
+        ),
+    ] = "sft",
+    min_gap: Annotated[
+        float | None, typer.Option(min=0.0, help="Of pairs: least difference of log S; else 0.1.")
+    ] = None,
+    most: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pairs of a prefix (step-dpo), of a record (dpo); else 2."),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="The student, a folder or a name: prompts in its own chat template."),
+    ] = None,
     lake: LakeUri = "./lake",
     json: Json = False,
 ) -> None:
-    """Write a release to a file that a trainer reads."""
+    """Write a release, or the preference pairs behind it, to a file that a trainer reads."""
+    from cord.export import PairOptions
     from cord.export import export as write
+    from cord.lake.releases.release import find_release
 
     opened = open_lake(lake)
-    label, records = _records_of(opened, release)
-    rows = write(records, format, out)
+    manifest = find_release(opened, release)
+    usual = PairOptions()
+    options = PairOptions(
+        usual.min_gap if min_gap is None else min_gap,
+        usual.most if most is None else most,
+        tokenizer,
+    )
+    wrote = write(opened, manifest, format, out, options)
     if json:
-        print_json({"release": label, "format": format, "rows": rows, "path": str(out)})
+        told = {"release": manifest.label, "format": format, "path": str(out)}
+        print_json({**told, "rows": wrote.rows, "problems": wrote.problems})
     else:
-        say(f"{label}: {rows} rows in {out}")
-
-
-def _records_of(lake: Lake, release: str) -> tuple[str, pa.Table]:
-    from cord.lake.releases.release import find_release
-    from cord.lake.tables.query import query as run_query
-
-    manifest = find_release(lake, release)
-    return manifest.label, run_query(lake, "select * from records", release=manifest.label)
+        say(f"{manifest.label}: {wrote.rows} rows of {wrote.problems} problems in {out}")
 
 
 def _show(rows: list[dict[str, Any]], empty: str = "") -> None:

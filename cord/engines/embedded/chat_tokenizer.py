@@ -107,6 +107,12 @@ class ChatTokenizer:
         """How the model writes its thinking down."""
         return form_of(self._rendered("1+1=", self._instructions))
 
+    def prompt_text(self, question: str) -> str:
+        """What `prompt_ids` spells, as one string: special tokens in a question look like the
+        template's own in it."""
+        rendered = self._rendered(question, self._instructions)
+        return rendered + form_of(rendered).opening
+
     def special_id(self, token: str) -> int | None:
         """The id of a special token, spelt so; None where the tokenizer has none."""
         return self._special.get(token)
