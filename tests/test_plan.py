@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from cord.engines import EngineInfo
 from cord.plan import identify, problem_key, search_fingerprint, verdict_key
-from cord.recipe import PathBound, PublishSettings
+from cord.recipe import Model, PathBound, PublishSettings, Writer
 from cord.recipe_file import parse_recipe
 from cord.types import Problem
 
@@ -52,6 +52,42 @@ def test_settings_that_came_later_name_a_search_only_where_they_are_used() -> No
     assert changed("search", rank_by="last", choose_by=None) == BEFORE_STRATEGIES
     assert changed("search", rank_by="mean") != BEFORE_STRATEGIES
     assert changed("search", strategy="mcts", exploration=1.0) != changed("search", strategy="mcts")
+
+
+def test_whoever_scores_or_merges_names_the_search_and_nobody_else_does() -> None:
+    def named(criterion: str = "predictive-perplexity", strategy: str = "beam", **who: str) -> str:
+        search = RECIPE.search.model_copy(update={"criterion": criterion, "strategy": strategy})
+        engines = {
+            **ENGINES,
+            "judge": info("A"),
+            "reward-model": info("P"),
+            "integrator": info("A"),
+        }
+        recipe = RECIPE.model_copy(update={"search": search, "reward_model": Model(model="cord:p")})
+        return search_fingerprint(
+            recipe, engines | {name.replace("_", "-"): info(i) for name, i in who.items()}
+        )
+
+    other = {"judge": "J", "reward_model": "R", "integrator": "I"}
+    assert named(**other) == named() == BEFORE_STRATEGIES, "where they are not asked"
+    assert named("binary") != named("binary", judge="J")
+    assert named("binary") == named("binary", meta_prover="M", reward_model="R")
+    assert named("process-reward") != named("process-reward", reward_model="R")
+    assert named("process-reward") == named("process-reward", meta_prover="M", judge="J")
+    assert named(strategy="integration") != named(strategy="integration", integrator="I")
+    assert len({named(c) for c in ("binary", "process-reward", "random", "max-length")}) == 4
+
+
+def test_how_the_integrator_samples_names_the_search() -> None:
+    search = RECIPE.search.model_copy(update={"strategy": "integration"})
+    engines = {**ENGINES, "integrator": info("A")}
+
+    def named(integrator: str | Writer | None) -> str:
+        changes = {"search": search, "integrator": integrator}
+        return search_fingerprint(RECIPE.model_copy(update=changes), engines)
+
+    assert named(None) == named("a") == named(Writer(model="cord:a"))
+    assert named(Writer(model="cord:a", temperature=0)) != named("a")
 
 
 def test_a_bound_on_paths_names_another_run_only_where_there_is_one() -> None:

@@ -68,6 +68,60 @@ def test_a_mistake_is_named_with_its_line_and_field(old: str, new: str, sentence
     assert sentence in said(GOOD.replace(old, new, 1))
 
 
+@pytest.mark.parametrize(
+    ("added", "sentence"),
+    [
+        ("judge: zoe", "limo.yaml:10: judge: judge 'zoe' is none of the teachers (qwq, phi4)"),
+        ("integrator: 7", "limo.yaml:10: integrator: should be a teacher's name, or a model"),
+        ("reward_model: qwq", "limo.yaml:10: reward_model"),
+        (
+            "integrator: {model: m, url: 'http://h/v1', temperature: 9}",
+            "limo.yaml:10: integrator.temperature: should be less than or equal to 2",
+        ),
+    ],
+)
+def test_a_mistake_in_a_model_beside_the_teachers_is_named(added: str, sentence: str) -> None:
+    assert sentence in said(f"{GOOD}{added}\n")
+
+
+@pytest.mark.parametrize(
+    ("search", "added", "sentence"),
+    [
+        ("criterion: process-reward", "", "reward_model: search.criterion is process-reward, and"),
+        ("criterion: process-reward", "reward_model: {%s}", "gives no rewards"),
+        ("criterion: binary", "judge: {%s}", "judge: far is behind an OpenAI-compatible endpoint"),
+    ],
+)
+def test_who_cannot_score_is_refused_where_it_would_have_to(
+    search: str, added: str, sentence: str
+) -> None:
+    added = added.replace("%s", "model: far, url: 'http://far/v1', engine: openai")
+    assert sentence in said(GOOD.replace("width: 4", f"width: 4, {search}") + added)
+    assert parse_recipe(GOOD + added).name == "limo", "it is not asked for anything here"
+
+
+def test_a_teacher_does_not_go_by_the_name_of_another_model_of_the_run() -> None:
+    named = GOOD.replace("phi4", "judge")
+    assert parse_recipe(named).teachers[1].name == "judge"
+    assert "a teacher is named 'judge'" in said(
+        named.replace("width: 4", "width: 4, criterion: binary")
+    )
+
+
+def test_judge_and_integrator_are_the_meta_prover_unless_the_recipe_names_others() -> None:
+    both = GOOD.replace("width: 4", "width: 4, criterion: binary, strategy: integration")
+    own = "{model: m, url: 'http://h/v1', temperature: 0.3}"
+    recipe = parse_recipe(both.replace("temperature: 0.6", "temperature: 0.7"))
+    assert {role: model.model for role, model in recipe.roles.items()} == dict.fromkeys(
+        ("meta-prover", "judge", "integrator"), "Qwen/QwQ-32B"
+    )
+    assert recipe.integrator_writer is not None and recipe.integrator_writer.temperature == 0.7
+    recipe = parse_recipe(f"{both}judge: phi4\nintegrator: {own}\n")
+    assert recipe.roles["judge"].model == "microsoft/Phi-4-reasoning-plus"
+    assert recipe.integrator_writer is not None and recipe.integrator_writer.temperature == 0.3
+    assert list(parse_recipe(GOOD).roles) == ["meta-prover"]
+
+
 def test_a_password_is_not_repeated_in_the_message() -> None:
     assert "secret" not in said(GOOD.replace("http://gpu-3", "http://me:secret@gpu-3"))
 

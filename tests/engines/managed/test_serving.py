@@ -1,5 +1,6 @@
 """How a server is called, by what command line, and what its model is called."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,18 @@ def test_a_logits_processor_of_the_users_own_is_the_only_one(program):
     program("serve")
     command = serving(arguments=["--logits_processors=my:Own"]).command(8123)
     assert not any("ForcedDecoding" in argument for argument in command)
+
+
+def test_a_reward_model_is_served_for_pooling_and_decodes_nothing(program):
+    program("serve")
+    made = serving_of(Model(model="Qwen/Qwen2.5-Math-PRM-7B"), Path("/nowhere"), pooling=True)
+    line = made.command(8123)
+    assert line[line.index("--runner") + 1] == "pooling"
+    assert line[line.index("--pooler-config") + 1] == '{"tok_pooling_type": "ALL"}'
+    assert "--logits-processors" not in line
+    settings = ServeSettings(arguments=("--pooler-config", '{"step_tag_id": 7}'))
+    own = replace(made, settings=settings).command(8123)
+    assert own.count("--pooler-config") == 1, "the user's own"
 
 
 def test_its_python_finds_cord_and_nothing_else_of_ours(program, tmp_path):
