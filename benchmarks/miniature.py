@@ -20,22 +20,20 @@ from statistics import fmean
 
 from benchmarks.figures import Figure, at_least, report
 from cord.ensemble import Ensemble, open_ensemble
+from cord.miniature.fidelity import every_step_right
 from cord.miniature.problems import benchmark_problems
-from cord.miniature.task import is_right, parse
-from cord.prompts import split_thinking
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
 from cord.scoring import Criterion
 from cord.scoring.predictive import PredictivePerplexity
 from cord.scoring.simple import MaxLength, RandomChoice
 from cord.search import Seat, decode
-from cord.segmentation import segment
 from cord.types import Problem, Trajectory
 from cord.verification import verify
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "demo.yaml"
 WIDTH = 4
-BUDGET = 500
+BUDGET = 600
 """Tokens a problem, a little more than the beam of 4 samples."""
 
 
@@ -84,19 +82,11 @@ async def measure(name: str, method: Method, ensemble: Ensemble, problems: list[
         for p, a in zip(problems, answered, strict=True)
     ]
     faithful = [
-        ok and every_step_right(p, a.best)
+        ok and every_step_right(p.question, a.best.text)
         for p, a, ok in zip(problems, answered, right, strict=True)
     ]
     tokens = fmean(a.tokens for a in answered)
     return Row(name, fmean(right), fmean(faithful), fmean(scores), tokens, seconds)
-
-
-def every_step_right(problem: Problem, trajectory: Trajectory) -> bool:
-    """Whether the trajectory carries out all operations of its problem, each of them rightly."""
-    thinking, _ = split_thinking(trajectory.text)
-    steps = segment(thinking, "prompt-guided")
-    judged = is_right(problem.question, steps)
-    return len(steps) == len(parse(problem.question).operations) and all(judged)
 
 
 def methods(recipe: Recipe, ensemble: Ensemble, seed: int) -> dict[str, Method]:
@@ -190,8 +180,8 @@ async def run_all(count: int, seed: int) -> dict[str, Row]:
     recipe = load_recipe(RECIPE)
     ensemble = open_ensemble(recipe, RECIPE.parent)
     problems = [
-        Problem(f"benchmark-{i:04d}", chain.question, chain.answer)
-        for i, chain in enumerate(benchmark_problems(count))
+        Problem(f"benchmark-{i:04d}", puzzle.question, puzzle.answer)
+        for i, puzzle in enumerate(benchmark_problems(count))
     ]
     print(f"{'method':<22} accuracy  all steps right  mean S  tokens a problem  seconds")
     rows: dict[str, Row] = {}

@@ -32,7 +32,7 @@ PLAIN_INSTRUCTIONS = (
 ANSWER_PROBE = THINK_CLOSE + "\n\nThe final answer is \\boxed{"
 """Behind the thinking, in front of the answer that is scored; its own tokens do not count."""
 
-JUDGEMENT_PROBE = THINK_CLOSE + "\n\nIs every step so far right, yes or no? "
+JUDGEMENT_PROBE = THINK_CLOSE + "\n\nIs the last step right, yes or no? "
 """Behind the thinking, in front of the word that a judge says (`cord.scoring.binary`)."""
 JUDGEMENTS = ("yes", "no")
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from cord.miniature.task import Chain, draw
+from cord.miniature.task import Puzzle, draw
 
 Split = Literal["training", "demo", "benchmark"]
 
@@ -23,40 +23,40 @@ def split_of(question: str) -> Split:
     return "demo" if bucket == 0 else "benchmark" if bucket == 1 else "training"
 
 
-def chains(split: Split, rng: random.Random) -> Iterator[Chain]:
+def puzzles(split: Split, rng: random.Random) -> Iterator[Puzzle]:
     """Endless random problems of one split, with repetitions where chance has them."""
     while True:
-        chain = draw(rng)
-        if split_of(chain.question) == split:
-            yield chain
+        puzzle = draw(rng)
+        if split_of(puzzle.question) == split:
+            yield puzzle
 
 
-def distinct(split: Split, count: int, seed: int) -> list[Chain]:
+def distinct(split: Split, count: int, seed: int) -> list[Puzzle]:
     """The first `count` different problems of a split; a larger count begins with the smaller."""
-    found: dict[str, Chain] = {}
+    found: dict[str, Puzzle] = {}
     rng = random.Random(f"{split}:{seed}")  # noqa: S311 (a seeded draw, not a secret)
-    for chain in chains(split, rng):
-        found.setdefault(chain.question, chain)
+    for puzzle in puzzles(split, rng):
+        found.setdefault(puzzle.question, puzzle)
         if len(found) == count:
             break
     return list(found.values())
 
 
-def benchmark_problems(count: int = 200, seed: int = 0) -> list[Chain]:
+def benchmark_problems(count: int = 200, seed: int = 0) -> list[Puzzle]:
     """The held-out problems that the miniature is measured on."""
     return distinct("benchmark", count, seed)
 
 
-def write_problems(path: Path, count: int, seed: int) -> None:
-    """Write demo problems as JSON lines of `id`, `question` and `answer`."""
+def write_problems(path: Path, count: int, seed: int, split: Split = "demo") -> None:
+    """Write problems of a split as JSON lines of `id`, `question` and `answer`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = (
-        {"id": f"chain-{seed}-{number:04}", "question": chain.question, "answer": chain.answer}
-        for number, chain in enumerate(distinct("demo", count, seed))
+        {"id": f"puzzle-{seed}-{number:04}", "question": puzzle.question, "answer": puzzle.answer}
+        for number, puzzle in enumerate(distinct(split, count, seed))
     )
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def take(split: Split, count: int, rng: random.Random) -> list[Chain]:
+def take(split: Split, count: int, rng: random.Random) -> list[Puzzle]:
     """`count` problems of a split, drawn with replacement."""
-    return list(islice(chains(split, rng), count))
+    return list(islice(puzzles(split, rng), count))

@@ -1,43 +1,54 @@
-"""What the models read: solutions as batches of token ids.
+"""What the miniature's models read: lessons, and batches of them as tensors.
 
-A teacher reads whole solutions, right on the kind of operation it has mastered and partly guessed
-on the others, so that it is honestly unsure there.
-
-The meta-prover reads right solutions, and behind every prefix of one the probe with the true
-answer.  It must never see the true answer behind a wrong step, or it would learn to ignore the
-steps that it is there to judge.  All prefixes of a solution share one sequence: the solution is
-the trunk, each probe is a branch that sees the trunk up to its cut and itself, at the positions
-where it would stand in a text of its own.  Six lessons so cost what one did.
+A lesson is a trunk, a text as it would be written, and branches off it: short texts that see the
+trunk up to a cut and themselves, at the positions where they would stand in a text of their own. So
+all prefixes of a solution are put to a model in one sequence, at the cost of one.
 """
 
 import random
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from transformers import PreTrainedTokenizerFast
 
-from cord.miniature import wording
-from cord.miniature.problems import chains
-from cord.miniature.task import Chain, Skill, stated_value, steps
+from cord.miniature.problems import puzzles
+from cord.miniature.task import Puzzle
 
 POOL = 8  # batches that are drawn together and sorted by length, so that little is padding
 IGNORED = -100  # the target that cross entropy leaves out
 TRUNK = 0
 
 
-class Lesson(NamedTuple):
-    """One solution in tokens; the fields run in parallel."""
+@dataclass
+class Lesson:
+    """One text in tokens; the fields run in parallel."""
 
-    ids: list[int]
-    targets: list[int]
-    """What each token should be followed by; the prompt is not learnt."""
-    positions: list[int]
-    branch: list[int]
+    ids: list[int] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    """What each token should be followed by, or how it should be judged."""
+    positions: list[int] = field(default_factory=list)
+    branch: list[int] = field(default_factory=list)
     """Zero on the trunk, then one for each branch."""
-    sees: list[int]
+    sees: list[int] = field(default_factory=list)
     """How much of the trunk a token sees."""
+
+    def trunk(self, ids: Sequence[int], targets: Sequence[int]) -> None:
+        """Write the trunk, before any branch."""
+        self.ids += ids
+        self.targets += targets
+        self.positions += range(len(ids))
+        self.branch += [TRUNK] * len(ids)
+        self.sees += range(1, len(ids) + 1)
+
+    def branch_off(self, cut: int, ids: Sequence[int], targets: Sequence[int]) -> None:
+        """Add a branch that stands behind the first `cut` tokens of the trunk."""
+        number = max(self.branch) + 1
+        self.ids += ids
+        self.targets += targets
+        self.positions += range(cut, cut + len(ids))
+        self.branch += [number] * len(ids)
+        self.sees += [cut] * len(ids)
 
 
 class Batch(NamedTuple):
@@ -47,37 +58,6 @@ class Batch(NamedTuple):
     targets: torch.Tensor  # (rows, length)
     positions: torch.Tensor  # (rows, length)
     mask: torch.Tensor  # (rows, 1, length, length), True where a token sees another
-
-
-def lesson(
-    chain: Chain, skill: Skill, probed: bool, rng: random.Random, tokens: PreTrainedTokenizerFast
-) -> Lesson:
-    """What one author learns from one problem."""
-    written = steps(chain, skill, rng)
-    stated = wording.ending(stated_value(written[-1])) + wording.EOS
-    prompt, *parts = tokens([wording.prompt(chain.question), wording.THINK, *written, stated])[
-        "input_ids"
-    ]
-    trunk = prompt + [token for part in parts for token in part]
-    silent = len(prompt) - 1
-    taught = Lesson(
-        ids=list(trunk),
-        targets=[IGNORED] * silent + trunk[silent + 1 :] + [IGNORED],
-        positions=list(range(len(trunk))),
-        branch=[TRUNK] * len(trunk),
-        sees=list(range(1, len(trunk) + 1)),
-    )
-    if probed:
-        probe = tokens.encode(wording.PROBE)
-        (answer,) = tokens.encode(chain.answer)
-        cuts = accumulate([len(prompt), *map(len, parts[:-2])])
-        for number, cut in enumerate(list(cuts)[1:], start=1):
-            taught.ids.extend(probe)
-            taught.targets.extend([IGNORED] * (len(probe) - 1) + [answer])
-            taught.positions.extend(range(cut, cut + len(probe)))
-            taught.branch.extend([number] * len(probe))
-            taught.sees.extend([cut] * len(probe))
-    return taught
 
 
 def batched(lessons: Sequence[Lesson], pad: int) -> Batch:
@@ -100,15 +80,17 @@ def batched(lessons: Sequence[Lesson], pad: int) -> Batch:
     )
 
 
-def batches(
-    skill: Skill, probed: bool, size: int, rng: random.Random, tokens: PreTrainedTokenizerFast
-) -> Iterator[Batch]:
+Teach = Callable[[Puzzle, random.Random], Lesson]
+"""Makes a lesson of a problem."""
+
+
+def batches(teach: Teach, size: int, rng: random.Random, pad: int) -> Iterator[Batch]:
     """Endless batches of training problems, lessons of like length together."""
-    source = chains("training", rng)
+    source = puzzles("training", rng)
     while True:
-        lessons = [lesson(next(source), skill, probed, rng, tokens) for _ in range(POOL * size)]
+        lessons = [teach(next(source), rng) for _ in range(POOL * size)]
         lessons.sort(key=lambda taught: len(taught.ids))
         starts = list(range(0, len(lessons), size))
         rng.shuffle(starts)
         for start in starts:
-            yield batched(lessons[start : start + size], tokens.pad_token_id)
+            yield batched(lessons[start : start + size], pad)

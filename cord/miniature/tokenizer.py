@@ -13,20 +13,30 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from cord.miniature import wording
+from cord.prompts import JUDGEMENT_PROBE, JUDGEMENTS, STEP_REWARD_TOKEN, THINK_CLOSE
 
 LONGEST_CONTEXT = 4096
 """Positions that the models claim: rotary embeddings cost nothing, and real questions are long."""
 
-SPECIALS = (wording.PAD, wording.BOS, wording.EOS, wording.USER, wording.ASSISTANT)
+SPECIALS = (
+    *(wording.PAD, wording.BOS, wording.EOS, wording.USER, wording.ASSISTANT),
+    STEP_REWARD_TOKEN,
+)
 WORDS = (
     "<think>",
     "</think>",
     wording.STEP,
     "The final answer is \\boxed{",
-    "Start ",
+    "Start",
+    " Ann",
+    " Bob",
     "flip",
     "; ",
     "\n\n",
+    "Wait",
+    "Solution ",
+    *(word.strip() for word in JUDGEMENTS),
+    JUDGEMENT_PROBE.removeprefix(THINK_CLOSE + "\n\n"),
 )
 
 

@@ -1,6 +1,6 @@
 """How the miniature's teachers and its meta-prover are made: a plain, seeded torch loop.
 
-All four grow from one base that has read flawless solutions, as real reasoning models share much
+All grow from one base that has read flawless solutions, as real reasoning models share much
 of their pretraining; then each goes to its own school (`reading.py` says what is taught there).
 Learning addition from scratch out of one teacher's guesses took longer than all the rest.
 
@@ -15,20 +15,36 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from safetensors.torch import save_file
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
 
-from cord.miniature import tokenizer
-from cord.miniature.reading import IGNORED, batches
+from cord.engines.embedded.reward_model import Qwen2ForProcessRewardModel, fresh
+from cord.miniature import lessons, tokenizer
+from cord.miniature.reading import IGNORED, Teach, batches
 from cord.miniature.task import FLAWLESS, Kind, Skill
 
 WARM_UP = 40  # steps
 TIED = "lm_head.weight"  # the embeddings again
+SHARED = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"),
+    *("num_attention_heads", "num_key_value_heads", "initializer_range", "rms_norm_eps"),
+    *("max_position_embeddings", "tie_word_embeddings", "rope_parameters"),
+    *("bos_token_id", "eos_token_id", "pad_token_id"),
+)
+"""What a reward model has of its base's configuration."""
 
 GUESSES = 0.85
+School = Literal["writing", "proving", "judging", "rewarding", "merging"]
+Model = LlamaForCausalLM | Qwen2ForProcessRewardModel
 
 
 @dataclass(frozen=True)
@@ -41,9 +57,20 @@ class Author:
     steps: int
     rate: float
     """The highest learning rate."""
-    probed: bool = False
-    """Whether it also learns the answer from every prefix."""
+    school: School = "writing"
     batch: int = 32
+
+    def teach(self, tokens: PreTrainedTokenizerFast) -> Teach:
+        """How its lessons are made."""
+        if self.school == "proving":
+            return lessons.proving(tokens)
+        if self.school == "judging":
+            return lessons.judging(tokens)
+        if self.school == "rewarding":
+            return lessons.rewarding(tokens)
+        if self.school == "merging":
+            return lessons.merging([teacher.skill for teacher in TEACHERS], tokens)
+        return lessons.writing(self.skill, tokens)
 
 
 def teacher(name: str, kind: Kind) -> Author:
@@ -52,12 +79,16 @@ def teacher(name: str, kind: Kind) -> Author:
     return Author(name, f"a teacher that is good at '{kind}'", skill, steps=250, rate=2e-3)
 
 
-BASE = Author("base", "the base of all four", FLAWLESS, steps=500, rate=3e-3)
+BASE = Author("base", "the base of all", FLAWLESS, steps=500, rate=3e-3)
+TEACHERS = (teacher("ada", "add"), teacher("ben", "multiply"), teacher("cyd", "flip"))
+NOVICE = Skill(frozenset(), GUESSES)
 AUTHORS = (
-    teacher("ada", "add"),
-    teacher("ben", "multiply"),
-    teacher("cyd", "flip"),
-    Author("meta", "the meta-prover", FLAWLESS, steps=3000, rate=3e-3, probed=True),
+    *TEACHERS,
+    Author("meta", "the meta-prover", FLAWLESS, steps=2500, rate=3e-3, school="proving"),
+    Author("judge", "the judge", NOVICE, steps=1500, rate=2e-3, school="judging"),
+    Author("prm", "the process reward model", NOVICE, steps=250, rate=2e-3, school="rewarding"),
+    Author("editor", "the integrator", NOVICE, steps=250, rate=2e-3, school="merging"),
+    Author("student", "the student before distillation", NOVICE, steps=250, rate=2e-3),
 )
 MODELS = Path(__file__).parent / "models"
 """Where the weights that ship with cord live: one folder an author."""
@@ -95,6 +126,29 @@ def fresh_model(tokens: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
     )
 
 
+def with_rewards(base: LlamaForCausalLM) -> Qwen2ForProcessRewardModel:
+    """The base with a head of rewards instead of words.
+
+    A Qwen2 is a Llama whose queries, keys and values have biases: here they begin at zero, so that
+    it reads as the base did."""
+    given = base.config
+    model = fresh(
+        Qwen2Config(
+            **{name: getattr(given, name) for name in SHARED},
+            architectures=[Qwen2ForProcessRewardModel.__name__],
+            use_sliding_window=False,
+            dtype=torch.float32,
+        )
+    )
+    missing, unexpected = model.model.load_state_dict(base.model.state_dict(), strict=False)
+    assert not unexpected
+    assert all(name.endswith(".bias") for name in missing)
+    for name, tensor in model.model.named_parameters():
+        if name in missing:
+            torch.nn.init.zeros_(tensor)
+    return model
+
+
 def learning_rate(author: Author, step: int) -> float:
     """Linear warm-up, then a cosine to zero."""
     if step < WARM_UP:
@@ -114,18 +168,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def train(
-    model: LlamaForCausalLM, author: Author, seed: int, progress: Callable[[Progress], None]
-) -> float:
+def train(model: Model, author: Author, seed: int, progress: Callable[[Progress], None]) -> float:
     """Train in place; returns the loss averaged over the last batches."""
     rng = random.Random(f"{author.name}:{seed}")  # noqa: S311 (seeded, and no secret)
-    lessons = batches(author.skill, author.probed, author.batch, rng, tokenizer.build())
+    tokens = tokenizer.build()
+    reading = batches(author.teach(tokens), author.batch, rng, tokens.pad_token_id)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     average = math.nan
     for step in range(author.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(author, step)
-        batch = next(lessons)
+        batch = next(reading)
         logits = model(
             batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
         ).logits
@@ -139,15 +192,23 @@ def train(
         average = loss.item() if step == 0 else 0.95 * average + 0.05 * loss.item()
         if (step + 1) % 25 == 0 or step + 1 == author.steps:
             progress(Progress(author.name, step + 1, author.steps, average))
+    _round(model)
     return average
 
 
-def save(model: LlamaForCausalLM, author: Author, seed: int, loss: float, folder: Path) -> None:
-    """A folder that transformers and vLLM load as it is."""
+def _round(model: Model) -> None:
+    """To what is shipped: half precision, at half the size."""
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.copy_(weights.half())
+
+
+def save(model: Model, author: Author, seed: int, loss: float, folder: Path) -> None:
+    """A folder that transformers (or cord, for rewards) and vLLM load as it is."""
     tokens = tokenizer.build()
     folder.mkdir(parents=True, exist_ok=True)
     model.config.save_pretrained(folder)
-    weights = {name: tensor for name, tensor in model.state_dict().items() if name != TIED}
+    weights = {name: tensor.half() for name, tensor in model.state_dict().items() if name != TIED}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(tokens, folder)
     GenerationConfig(  # type: ignore[no-untyped-call]
@@ -164,7 +225,7 @@ def save(model: LlamaForCausalLM, author: Author, seed: int, loss: float, folder
         "parameters": sum(p.numel() for p in model.parameters()),
         "mastered": sorted(author.skill.mastered),
         "guesses": author.skill.guesses,
-        "probed": author.probed,
+        "school": author.school,
     }
     (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
@@ -172,12 +233,14 @@ def save(model: LlamaForCausalLM, author: Author, seed: int, loss: float, folder
 def train_teachers(
     out: Path, seed: int, progress: Callable[[Progress], None] = lambda _: None, quick: bool = False
 ) -> None:
-    """Train all four into `out`; `quick` takes seconds, and gives models that only babble."""
+    """Train all into `out`; `quick` takes seconds, and gives models that only babble."""
     with one_thread():
         base = fresh_model(tokenizer.build(), seed)
         for author in (BASE, *AUTHORS):
             chosen = replace(author, steps=3, batch=8) if quick else author
-            model = base if author is BASE else deepcopy(base)
+            model: Model = base if author is BASE else deepcopy(base)
+            if author.school == "rewarding":
+                model = with_rewards(base)
             loss = train(model, chosen, seed, progress)
             if author is not BASE:
                 save(model, chosen, seed, loss, out / author.name)

@@ -1,4 +1,5 @@
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from cord.miniature import tokenizer, wording
-from cord.miniature.task import draw, steps
+from cord.miniature.task import FLAWLESS, draw, steps
 
 TOKENS = tokenizer.build()
 texts = st.text() | st.lists(
@@ -25,13 +26,16 @@ def test_no_text_is_changed_by_going_through(text):
 
 @given(st.integers(0, 2**32))
 def test_a_solution_tokenises_the_same_in_parts(seed):
-    chain = draw(random.Random(seed))
-    written = steps(chain)
+    rng = random.Random(seed)
+    puzzle = draw(rng)
+    written = steps(puzzle, FLAWLESS, rng)
     bodies = [step.partition(".") for step in written]
-    parts = [wording.prompt(chain.question), wording.THINK]
-    parts += [part for heading, dot, body in bodies for part in (heading + dot, body)]
-    parts += [wording.PROBE, chain.answer, "}", wording.EOS]
-    whole = wording.prompt(chain.question) + wording.response(written, chain.answer)
+    parts = [wording.prompt(puzzle.question), wording.THINK]
+    # Cut at headings, at blank lines and at reflection cues.
+    cut = re.compile(r"(\n\n|\nWait)")
+    parts += [p for head, dot, body in bodies for p in (head + dot, *cut.split(body)) if p]
+    parts += [wording.PROBE, puzzle.answer, "}", wording.EOS]
+    whole = wording.prompt(puzzle.question) + wording.response(written, puzzle.answer)
     assert "".join(parts) == whole
     assert [token for part in parts for token in ids_of(part)] == ids_of(whole)
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from cord.engines.embedded import reward_model
 from cord.miniature import tokenizer, training
 
-NAMES = ["ada", "ben", "cyd", "meta"]
+NAMES = ["ada", "ben", "cyd", "meta", "judge", "prm", "editor", "student"]
 
 
 @pytest.fixture(scope="module")
@@ -18,17 +19,28 @@ def trained(tmp_path_factory):
     return folder, lines
 
 
-def test_training_leaves_four_folders_that_load(trained):
+def test_training_leaves_folders_that_load(trained):
     folder, _ = trained
-    assert sorted(path.name for path in folder.iterdir()) == NAMES
+    assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
     for name in NAMES:
-        model = AutoModelForCausalLM.from_pretrained(folder / name)
-        tokens = AutoTokenizer.from_pretrained(folder / name)
+        rewards = name == "prm"
+        path = folder / name
+        model = reward_model.load(path) if rewards else AutoModelForCausalLM.from_pretrained(path)
+        tokens = AutoTokenizer.from_pretrained(path)
         assert model.dtype == torch.float32
         assert model.num_parameters() <= 2_000_000
-        assert model.config.architectures == ["LlamaForCausalLM"]
-        assert model.generation_config.eos_token_id == tokens.eos_token_id
-        assert json.loads((folder / name / "training.json").read_text())["seed"] == 3
+        written_by = "Qwen2ForProcessRewardModel" if rewards else "LlamaForCausalLM"
+        assert model.config.architectures == [written_by]
+        assert json.loads((path / "training.json").read_text())["seed"] == 3
+        if not rewards:
+            assert model.generation_config.eos_token_id == tokens.eos_token_id
+
+
+def test_a_reward_model_begins_as_the_base_reads():
+    base = training.fresh_model(tokenizer.build(), seed=1)
+    ids = torch.arange(12)[None]
+    read = base.model(ids).last_hidden_state
+    assert torch.equal(training.with_rewards(base).model(ids).last_hidden_state, read)
 
 
 def test_a_saved_model_is_the_trained_one(tmp_path):

@@ -283,7 +283,7 @@ def test_larger_arithmetic_is_not_called_reproducible(random_model: Path) -> Non
 
 @pytest.mark.skipif(not shipped_models(), reason="no shipped models in this checkout")
 def test_the_shipped_models_load() -> None:
-    for name in shipped_models():
+    for name in shipped_models().keys() - {"prm"}:
         engine = open_embedded(f"cord:{name}")
         info = asyncio.run(engine.describe())
         proposal = asyncio.run(engine.propose(proposal_request(0)))
