@@ -16,7 +16,7 @@ install: .venv/.installed
 .venv/.installed: .venv/bin/python pyproject.toml infra/constraints.txt
 	@echo "installing cord into .venv (about two minutes on a cold cache)"
 	$(PIP) install $$(grep -i '^torch==' infra/constraints.txt)
-	$(PIP) install -c infra/constraints.txt -e .
+	$(PIP) install -c infra/constraints.txt -e '.[train]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed

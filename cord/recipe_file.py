@@ -30,7 +30,7 @@ MAX_SENTENCES = 20
 _MAY_HOLD_A_SECRET = {"url", "api_key_env", "arguments"}
 ROLE_KEYS = ("judge", "reward_model", "integrator", "meta_prover")
 _NAMED_OR_GIVEN = {(key,) for key in ROLE_KEYS if key != "reward_model"}
-MARKS = {"student": "cord distill", "benchmarks": "cord evaluate"}
+MARKS = {"student": "cord distill", "benchmarks": "cord evaluate", "variants": "cord ablate"}
 """The key by which a recipe of another kind is known, and its command; any other recipe is one of
 `cord run`."""
 

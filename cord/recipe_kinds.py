@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cord.ablation.recipe import Ablation
 from cord.recipe import Recipe
 from cord.recipe.section import Section
 from cord.recipe_file import command_of, parse_recipe, read_text
@@ -13,6 +14,7 @@ KINDS: dict[str, type[Section]] = {
     "cord run": Recipe,
     "cord distill": DistillRecipe,
     "cord evaluate": EvaluateRecipe,
+    "cord ablate": Ablation,
 }
 """`cord.recipe_file.MARKS` says by which key a file is told to be which."""
 

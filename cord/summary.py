@@ -112,6 +112,8 @@ class Summary:
     servers: tuple[Server, ...]
     seconds: float | None
     """From the start of its last process to its end."""
+    decoding_seconds: float
+    """In which its processes were decoding; what an earlier run has decoded took none."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -169,6 +171,7 @@ def summarise(lake: Lake, run: RunDocument, counts: dict[str, int]) -> Summary:
         ),
         servers=_servers(usage),
         seconds=seconds,
+        decoding_seconds=usage.seconds,
     )
 
 

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -44,6 +45,8 @@ class Usage(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     written_at: datetime | None = None
+    seconds: float = 0.0
+    """In which it was decoding."""
     askers: dict[str, Work] = {}
     """By teacher, and for the meta-prover."""
     engines: dict[str, Work] = {}
@@ -57,6 +60,7 @@ class Usage(BaseModel):
             ours, theirs = self.servers[name], other.servers[name]
             servers[name] = None if ours is None or theirs is None else ours + theirs
         return Usage(
+            seconds=self.seconds + other.seconds,
             askers=_added(self.askers, other.askers),
             engines=_added(self.engines, other.engines),
             servers=servers,
@@ -76,11 +80,14 @@ class _Process:
         self._engines = _Since(ENGINES)
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._seconds = 0.0
+        self._begun: float | None = None
         self.at_work = 0
         """Shards."""
 
     def begin(self) -> None:
         """From now on it counts."""
+        self._begun = time.monotonic()
         self._askers.begin()
         self._engines.begin()
         for server in self._servers:
@@ -102,6 +109,7 @@ class _Process:
         if self._thread is not None:
             self._thread.join()
         self._note()
+        self._seconds, self._begun = self._read_seconds(), None
         self._askers.end()
         self._engines.end()
 
@@ -116,9 +124,13 @@ class _Process:
                 tally.note(reading)
         self._write()
 
+    def _read_seconds(self) -> float:
+        return self._seconds + (0.0 if self._begun is None else time.monotonic() - self._begun)
+
     def _write(self) -> None:
         usage = Usage(
             written_at=now(),
+            seconds=self._read_seconds(),
             askers=self._askers.read(),
             engines=self._engines.read(),
             servers={

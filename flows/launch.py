@@ -74,6 +74,13 @@ def prepare(
     return _lay_down(lake, recipe, known or _new(run_id, recipe, intake), str(folder))
 
 
+def run_id_of(recipe_path: Path, overrides: Mapping[str, object]) -> str:
+    """What a run of this recipe would be named. Raises as `prepare` does."""
+    recipe, folder = load_recipe(recipe_path, overrides), recipe_path.resolve().parent
+    intake = asyncio.run(showing_starts(take_in(recipe, folder, open_ensemble(recipe, folder))))
+    return intake.identity.run_id(recipe.name)
+
+
 def prepare_resume(run_id: str, lake_uri: str) -> Launch:
     """Lay an interrupted or failed run down again, from what the lake remembers of it.
 

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 
 from cord.engines.managed.keeper import KEEPERS_LOG
 from cord.lake.runs.journals import JOURNALS_LOG
-from tasks.board import DASHBOARD_LOG
+from tasks.board import ABLATION_LOG, DASHBOARD_LOG
 
-TOLD = (KEEPERS_LOG, JOURNALS_LOG, DASHBOARD_LOG)
-"""A server died and is started again; rounds of an earlier try are taken up; the dashboard is away.
+TOLD = (KEEPERS_LOG, JOURNALS_LOG, DASHBOARD_LOG, ABLATION_LOG)
+"""A server died and is started again; rounds of an earlier try are taken up; the dashboard is away;
+a cell of a grid failed.
 """
 
 

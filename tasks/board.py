@@ -32,6 +32,8 @@ class Board:
     tokens: int = 0
     """Sampled tokens, thrown-away ones included."""
     score_sum: float = 0.0
+    heading: str = ""
+    """Which of several runs this is, where a grid of them is carried out."""
     stage: str = ""
     detail: str = ""
     """How far the stage has come, where it tells."""
@@ -118,3 +120,5 @@ BOARD = Board()
 
 DASHBOARD_LOG = logging.getLogger("cord.dashboard")
 """What the person who runs cord should know of Prefect's dashboard."""
+ABLATION_LOG = logging.getLogger("cord.ablation")
+"""What the person who runs a grid should know while it goes on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from flows.command_line import (
+    ablating,
     checking,
     looking,
     making,
@@ -32,3 +33,4 @@ verifying.add_to(app)
 making.add_to(app)
 serving.add_to(app)
 students.add_to(app)
+ablating.add_to(app)

@@ -132,7 +132,9 @@ def _live(board: Board, over: threading.Event) -> None:
         while not over.wait(0.25):
             progress.update(
                 bar,
-                description=": ".join(filter(None, (board.stage or "starting", board.detail))),
+                description=": ".join(
+                    filter(None, (board.heading, board.stage or "starting", board.detail))
+                ),
                 total=board.total or None,
                 completed=board.done,
                 figures=_figures(board, brief=err.width < 90),
@@ -140,12 +142,16 @@ def _live(board: Board, over: threading.Event) -> None:
 
 
 def _plain_lines(board: Board, over: threading.Event) -> None:
-    stage, shown = "", time.monotonic()
+    stage, heading, shown = "", "", time.monotonic()
     while not over.wait(0.25):
-        if board.stage != stage:
+        if board.heading != heading:  # of a grid's cells only their beginnings are told
+            heading, shown = board.heading, time.monotonic()
+            if heading:
+                say(f"cord: {heading}")
+        elif board.stage != stage and not heading:
             stage, shown = board.stage, time.monotonic()
             say(f"cord: {stage}")
-        elif stage == "decoding" and time.monotonic() - shown > PLAIN_EVERY_S:
+        elif board.stage == "decoding" and time.monotonic() - shown > PLAIN_EVERY_S:
             shown = time.monotonic()
             say(f"cord: decoded {board.done} of {board.total} problems, {_figures(board)}")
         elif board.work != "problems" and time.monotonic() - shown > PLAIN_EVERY_S:
@@ -154,7 +160,7 @@ def _plain_lines(board: Board, over: threading.Event) -> None:
             say(f"cord: {stage}: {board.done} of {board.total} {board.work}, {figures}")
         elif board.detail and time.monotonic() - shown > PLAIN_EVERY_S:
             shown = time.monotonic()
-            say(f"cord: {stage}: {board.detail}")
+            say(f"cord: {board.stage}: {board.detail}")
 
 
 def _figures(board: Board, brief: bool = False) -> str:

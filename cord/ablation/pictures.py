@@ -1,0 +1,145 @@
+"""The pictures of a grid, as SVG: who leads when, how S grows, what accuracy costs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cord.ablation.measures import Measured
+from cord.ablation.tables import VariantResult
+
+PARTS = 10
+"""Progress is shown in tenths of a trajectory."""
+
+
+def teachers_by_progress(results: Sequence[VariantResult]) -> str:
+    """Each teacher's share of the steps by progress (the paper's figure 2), a panel a variant."""
+    values = [
+        {"variant": result.name, "progress": progress, "teacher": teacher, "share": share}
+        for result in results
+        for progress, shares in shares_by_progress(_all(result)).items()
+        for teacher, share in shares.items()
+    ]
+    altair = _altair()
+    chart = (
+        altair.Chart(altair.InlineData(values=values), width=240, height=200)
+        .mark_area()
+        .encode(
+            x=altair.X("progress:Q", title="progress", axis=altair.Axis(format="%")),
+            y=altair.Y("share:Q", stack="normalize", title="share of steps"),
+            color=altair.Color("teacher:N", title="teacher"),
+            facet=altair.Facet("variant:N", title=None, columns=3),
+        )
+    )
+    return _svg(chart, "Who writes when")
+
+
+def score_by_progress(results: Sequence[VariantResult]) -> str:
+    """The mean of S along the kept trajectories."""
+    values = [
+        {"variant": result.name, "progress": progress, "score": score}
+        for result in results
+        for progress, score in scores_by_progress(_all(result)).items()
+    ]
+    altair = _altair()
+    chart = (
+        altair.Chart(altair.InlineData(values=values), width=520, height=260)
+        .mark_line(point=True)
+        .encode(
+            x=altair.X("progress:Q", title="progress", axis=altair.Axis(format="%")),
+            y=altair.Y("score:Q", title="mean S", scale=altair.Scale(domain=[0, 1])),
+            color=altair.Color("variant:N", title=None),
+        )
+    )
+    return _svg(chart, "How predictable the answer is")
+
+
+def accuracy_by_tokens(results: Iterable[VariantResult]) -> str:
+    """What each variant's accuracy costs."""
+    values = [
+        {
+            "variant": result.name,
+            "tokens": result.tokens,
+            "accuracy": result.accuracy.mean,
+            "low": result.accuracy.low,
+            "high": result.accuracy.high,
+        }
+        for result in results
+    ]
+    altair = _altair()
+    base = altair.Chart(altair.InlineData(values=values), width=640, height=420).encode(
+        x=altair.X("tokens:Q", title="sampled tokens a problem", scale=altair.Scale(type="log")),
+        tooltip=altair.value(None),
+    )
+    axis = altair.Y("accuracy:Q", title="accuracy", scale=altair.Scale(domain=[0, 1]))
+    bars = base.mark_rule(opacity=0.5).encode(y=altair.Y("low:Q", title="accuracy"), y2="high:Q")
+    points = base.mark_point(filled=True, size=60).encode(y=axis)
+    names = base.mark_text(align="left", dx=7, fontSize=11).encode(y=axis, text="variant:N")
+    return _svg(bars + points + names, "Accuracy against tokens")
+
+
+def shares_by_progress(measured: Iterable[Measured]) -> dict[float, dict[str, float]]:
+    """Progress (the middle of a tenth) to each teacher's share of what is written there. A step
+    counts for all tenths that it reaches into, by how far."""
+    written: list[Counter[str]] = [Counter() for _ in range(PARTS)]
+    for one in measured:
+        for index, teacher in enumerate(one.teachers):
+            begin, end = index / len(one.teachers), (index + 1) / len(one.teachers)
+            for part in range(PARTS):
+                shared = min(end, (part + 1) / PARTS) - max(begin, part / PARTS)
+                if shared > 1e-9:
+                    written[part][teacher] += shared  # type: ignore[assignment]
+    names = sorted({teacher for part in written for teacher in part})
+    return {
+        (part + 0.5) / PARTS: {name: counted[name] / sum(counted.values()) for name in names}
+        for part, counted in enumerate(written)
+        if counted
+    }
+
+
+def scores_by_progress(measured: Iterable[Measured]) -> dict[float, float]:
+    """Progress, from 0 (the empty prefix) to 1 in tenths, to the mean of S there."""
+    sums, paths = [0.0] * (PARTS + 1), 0
+    for one in measured:
+        paths += 1
+        for part in range(PARTS + 1):
+            steps = math.floor(part / PARTS * (len(one.path) - 1) + 1e-9)
+            sums[part] += one.path[steps]
+    return {part / PARTS: total / paths for part, total in enumerate(sums)} if paths else {}
+
+
+def _all(result: VariantResult) -> list[Measured]:
+    return [measured for measures in result.seeds for measured in measures.problems]
+
+
+def _altair() -> Any:
+    import altair
+
+    return altair
+
+
+def _svg(chart: Any, title: str) -> str:
+    """Whole in itself: vl-convert draws without a browser."""
+    import vl_convert
+
+    drawn = chart.properties(title=title, background="white").configure_view(stroke=None)
+    svg: str = vl_convert.vegalite_to_svg(drawn.to_dict())
+    return svg
+
+
+def pictures_of(
+    results: Mapping[str, VariantResult], pictured: Sequence[str]
+) -> list[tuple[str, str]]:
+    """(name, SVG) of every picture that there is anything to draw for."""
+    if not results:
+        return []
+    chosen = [results[name] for name in pictured if name in results]
+    drawn = [("accuracy-by-tokens", accuracy_by_tokens(results.values()))]
+    if chosen:
+        drawn += [
+            ("teachers-by-progress", teachers_by_progress(chosen)),
+            ("score-by-progress", score_by_progress(chosen)),
+        ]
+    return drawn

@@ -1,0 +1,161 @@
+"""A grid of variants and seeds: each cell a run of `flows.refresh`, then one report.
+
+    for each cell: run (unless the lake has it) ─> measure
+    students (where asked for) ─> report
+
+Every cell is a run like any other, so that whatever interrupts a grid, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from cord.ablation.cells import Cell, base_of, cells_of
+from cord.ablation.measures import Measures, load_measures
+from cord.ablation.page import StudentResult
+from cord.ablation.recipe import Ablation
+from cord.errors import ContractBroken, CordError, RunLost
+from cord.lake import Lake, open_lake
+from cord.scheduler import Stopped
+from flows.ablate_students import results_of, teach
+from flows.at_work import at_work, in_its_own_thread
+from flows.heartbeats import beating
+from flows.launch import prepare, run_id_of, start_servers
+from flows.refresh import refresh
+from tasks.board import ABLATION_LOG, BOARD
+from tasks.measure import measure_cell
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a grid came to."""
+
+    lake: Lake
+    measured: Mapping[tuple[str, int], Measures]
+    """By variant and seed."""
+    runs: Mapping[tuple[str, int], str]
+    """The run of each cell."""
+    missing: list[str]
+    """Cells that failed or are not done, each with its reason."""
+    students: list[StudentResult]
+
+
+@flow(
+    name="ablate",
+    flow_run_name="{name}",
+    persist_result=False,
+    result_serializer="json",
+    log_prints=False,
+)
+def ablate(lake: str, name: str, ablation: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Carry out what is missing of the grid; returns {"runs": {"VARIANT/SEED": run}, "missing",
+    "students"}.
+
+    `ablation` is the recipe in plain JSON types, `folder` where its paths are relative to. A cell
+    that fails is named under `missing` and the others are carried out all the same. Raises
+    `Stopped` when the user asks to stop."""
+    with beating():
+        asked = Ablation.model_validate(ablation, strict=False)
+        return in_its_own_thread(lambda: _carry_out(lake, asked, Path(folder)))
+
+
+def _carry_out(lake: str, ablation: Ablation, folder: Path) -> dict[str, Any]:
+    cells, base = list(cells_of(ablation)), base_of(ablation, folder)
+    runs: dict[str, str] = {}
+    missing: list[str] = []
+    for number, cell in enumerate(cells, start=1):
+        BOARD.heading = f"cell {number} of {len(cells)} ({cell.title})"
+        try:
+            runs[_key(cell)] = _cell(lake, cell, base, ablation)
+        except (Stopped, RunLost):
+            raise
+        except CordError as error:
+            missing.append(f"{cell.title}: {error}")
+            ABLATION_LOG.warning("%s failed: %s", BOARD.heading, error)
+    students = []
+    if ablation.students is not None:
+        students = teach(lake, ablation, folder, runs, missing)
+    BOARD.heading = ""
+    return {"runs": runs, "missing": missing, "students": students}
+
+
+def _cell(lake: str, cell: Cell, base: Path, ablation: Ablation) -> str:
+    """Run and measure one cell; returns its run."""
+    if BOARD.stop.is_set():
+        raise Stopped("stopped on request")
+    BOARD.enter("naming the run")
+    launch = prepare(base, lake, None, cell.changes)
+    if launch.hold is not None:
+        with closing(launch.hold), at_work(launch.lake, launch.run_id):
+            start_servers(launch)
+            # What is refused for its contract is measured all the same.
+            state = refresh(lake, launch.run_id, return_state=True)
+            error = state.result(raise_on_failure=False)
+            if isinstance(error, BaseException) and not isinstance(error, ContractBroken):
+                raise error
+    measure_cell(lake, launch.run_id, ablation.fidelity is not None)
+    return launch.run_id
+
+
+def carry_out_grid(ablation: Ablation, folder: Path, lake_uri: str) -> Grid:
+    """Carry out what the lake lacks of a grid. Raises `Stopped`, and `LakeError`."""
+    from flows.prefect_server import prefect_server
+
+    lake = open_lake(lake_uri, create=True)
+    BOARD.enter("starting Prefect")
+    with prefect_server():
+        asked = ablation.model_dump(mode="json")
+        done = ablate(lake.uri, ablation.name, asked, str(folder), return_state=True).result()
+    assert isinstance(done, dict)
+    keep_students(lake, ablation, done["students"])
+    return _grid(lake, ablation, done["runs"], done["missing"])
+
+
+def known_grid(ablation: Ablation, folder: Path, lake_uri: str) -> Grid:
+    """What the lake has of a grid: nothing is run. Raises `LakeError`."""
+    lake, base = open_lake(lake_uri), base_of(ablation, folder)
+    runs: dict[str, str] = {}
+    missing: list[str] = []
+    for cell in cells_of(ablation):
+        run_id = run_id_of(base, cell.changes)
+        if load_measures(lake, run_id) is None:
+            missing.append(f"{cell.title}: not done")
+        else:
+            runs[_key(cell)] = run_id
+    return _grid(lake, ablation, runs, missing)
+
+
+def _grid(lake: Lake, ablation: Ablation, runs: Mapping[str, str], missing: list[str]) -> Grid:
+    of_cell = {(c.variant, c.seed): runs[_key(c)] for c in cells_of(ablation) if _key(c) in runs}
+    measured = {cell: load_measures(lake, run_id) for cell, run_id in of_cell.items()}
+    known = {cell: measures for cell, measures in measured.items() if measures is not None}
+    students = results_of(ablation, known_students(lake, ablation), known)
+    return Grid(lake, known, of_cell, missing, students)
+
+
+def keep_students(lake: Lake, ablation: Ablation, students: list[dict[str, Any]]) -> None:
+    """Keep what the students came to, for `known_grid`; what they answered is in the lake too."""
+    if ablation.students is not None:
+        content = json.dumps(students, indent=2) + "\n"
+        lake.store.write(_students_key(ablation), content.encode())
+
+
+def known_students(lake: Lake, ablation: Ablation) -> list[dict[str, Any]]:
+    """What was kept."""
+    content = lake.store.read(_students_key(ablation)) if ablation.students else None
+    return [] if content is None else list(json.loads(content))
+
+
+def _students_key(ablation: Ablation) -> str:
+    return f"ablations/{ablation.name}/students.json"
+
+
+def _key(cell: Cell) -> str:
+    return f"{cell.variant}/{cell.seed}"

@@ -1,0 +1,171 @@
+"""The students of a grid: one on each variant's data for each seed, and what each came to.
+
+    for each variant and seed: train (unless its folder has it) ─> evaluate (unless the lake has it)
+
+All start from the same model, read the same number of conversations, and are measured on the same
+problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cord.ablation.intervals import Estimate, estimate
+from cord.ablation.measures import Measures
+from cord.ablation.page import StudentResult
+from cord.ablation.recipe import Ablation, StudentGrid
+from cord.errors import CordError
+from cord.lake import open_lake
+from cord.lake.runs.run_tables import trajectories_of
+from cord.recipe import find_beside
+from cord.recipe_file import load_recipe
+from cord.scheduler import Stopped
+from cord.students.recipe import DistillRecipe, EvaluateRecipe
+from flows.launch_students import STUDENTS
+from tasks.board import ABLATION_LOG, BOARD
+from tasks.distill import train_student
+from tasks.evaluate import evaluate_model
+
+Shares = dict[str, dict[str, float]]
+"""By benchmark and problem, the share of right answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """One student, or one model to compare it with."""
+
+    name: str
+    """The variant whose data it read, or the model's own name."""
+    records: int
+    """That it read; 0 of a model that is only measured."""
+    shares: Shares
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"name": self.name, "records": self.records, "shares": self.shares}
+
+
+def recipes_of(students: StudentGrid, folder: Path) -> tuple[DistillRecipe, EvaluateRecipe]:
+    """The recipes that a grid's students are trained and measured by. Raises `RecipeError`."""
+    return (
+        load_recipe(find_beside(students.recipe, folder), kind=DistillRecipe),
+        load_recipe(find_beside(students.evaluate, folder), kind=EvaluateRecipe),
+    )
+
+
+def teach(
+    lake: str, ablation: Ablation, folder: Path, runs: Mapping[str, str], missing: list[str]
+) -> list[dict[str, Any]]:
+    """Train and measure every student whose run is done; failures go to `missing`."""
+    students = ablation.students
+    assert students is not None
+    distilled, measured = recipes_of(students, folder)
+    found = [
+        Taught(model.name, 0, _measured(lake, measured, folder, model.model_dump(mode="json")))
+        for model in measured.models
+    ]
+    wanted = [
+        (variant, seed, runs[f"{variant}/{seed}"])
+        for seed in ablation.seeds
+        for variant in students.variants
+        if f"{variant}/{seed}" in runs
+    ]
+    records = students.records or min((_finished(lake, run) for _, _, run in wanted), default=0)
+    for number, (variant, seed, run_id) in enumerate(wanted, start=1):
+        BOARD.heading = f"student {number} of {len(wanted)} ({variant}, seed {seed})"
+        if BOARD.stop.is_set():
+            raise Stopped("stopped on request")
+        try:
+            found.append(
+                _student(
+                    lake, ablation, folder, distilled, measured, variant, seed, run_id, records
+                )
+            )
+        except Stopped:
+            raise
+        except CordError as error:
+            missing.append(f"student on {variant}, seed {seed}: {error}")
+            ABLATION_LOG.warning("%s failed: %s", BOARD.heading, error)
+    return [taught.to_json() for taught in found]
+
+
+def _finished(lake: str, run_id: str) -> int:
+    """Trajectories of a run that a student may read."""
+    rows = trajectories_of(open_lake(lake), run_id)
+    return len({row["problem_id"] for row in rows if row["finished"]})
+
+
+def _student(
+    lake: str,
+    ablation: Ablation,
+    folder: Path,
+    distilled: DistillRecipe,
+    measured: EvaluateRecipe,
+    variant: str,
+    seed: int,
+    run_id: str,
+    records: int,
+) -> Taught:
+    name = f"{ablation.name}-{variant}-{seed}"
+    recipe = distilled.model_dump(mode="json")
+    recipe["data"] = {"run": run_id, "limit": records}
+    recipe["train"]["seed"] = seed
+    out = STUDENTS / ablation.name / f"{variant}-{seed}"
+    training = train_student(name, recipe, str(folder), lake, str(out.absolute()))
+    model = {"name": name, "model": str(out.absolute()), "engine": "embedded"}
+    shares = _measured(lake, measured, folder, model)
+    return Taught(variant, int(training["examples"]), shares)
+
+
+def _measured(lake: str, measured: EvaluateRecipe, folder: Path, model: dict[str, Any]) -> Shares:
+    recipe = {**measured.model_dump(mode="json"), "models": [model]}
+    return {
+        benchmark.name: evaluate_model(lake, recipe, str(folder), model["name"], benchmark.name)[
+            "shares"
+        ]
+        for benchmark in measured.benchmarks
+    }
+
+
+def results_of(
+    ablation: Ablation,
+    taught: list[dict[str, Any]],
+    measured: Mapping[tuple[str, int], Measures],
+) -> list[StudentResult]:
+    """What the students came to, over seeds, in the order of the recipe; first the models that are
+    only compared with."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for one in taught:
+        by_name.setdefault(one["name"], []).append(one)
+    return [
+        StudentResult(
+            name=name,
+            records=round(sum(one["records"] for one in all_seeds) / len(all_seeds)),
+            fidelity=_fidelity(name, measured),
+            scores=dict(_scores([one["shares"] for one in all_seeds])),
+        )
+        for name, all_seeds in by_name.items()
+    ]
+
+
+def _scores(students: list[Shares]) -> Iterator[tuple[str, Estimate]]:
+    for benchmark in students[0]:
+        problems = sorted(students[0][benchmark])
+        each = [[one[benchmark][problem] for problem in problems] for one in students]
+        yield benchmark, estimate(np.array(each, dtype=np.float64).mean(axis=0))
+
+
+def _fidelity(variant: str, measured: Mapping[tuple[str, int], Measures]) -> float | None:
+    known = [
+        bool(m.faithful)
+        for (name, _), measures in measured.items()
+        if name == variant
+        for m in measures.problems
+        if m.faithful is not None
+    ]
+    return sum(known) / len(known) if known else None
