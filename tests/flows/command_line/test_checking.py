@@ -40,3 +40,19 @@ def test_local_problems_are_read_and_models_are_only_named(tmp_path: Path) -> No
 def test_problems_that_lie_elsewhere_are_not_looked_for() -> None:
     code, said = check(RECIPES / "limo.yaml", "--json")
     assert code == 0 and json.loads(said)["rows"] is None
+
+
+def test_what_a_recipe_will_cost_is_said_beforehand() -> None:
+    code, said = check(RECIPES / "limo.yaml", "--json")
+    estimate = json.loads(said)["estimate"]
+    assert code == 0 and estimate["basis"] == "paper"
+    assert estimate["problems"] == 1, "how many there are is not known here"
+    assert estimate["gpu_hours"]["value"] == pytest.approx(288.7 * 4 / 3600)
+    assert set(estimate["teachers"]) == {"qwq", "r1qwen", "phi4"}
+    code, said = check(RECIPES / "demo.yaml")
+    assert code == 0 and "estimate, 64 problems" in said and "assumed:" in said
+
+
+def test_a_pilot_needs_the_models() -> None:
+    code, _ = check(RECIPES / "demo.yaml", "--pilot", "4")
+    assert code == 1, "offline nobody is asked"
