@@ -22,7 +22,7 @@ from cord.lake.evaluations import save_results
 from cord.recipe_file import load_recipe
 from cord.students.benchmarks import read_benchmark
 from cord.students.conversations import read_conversations
-from cord.students.distil import Training, finished, training_fingerprint
+from cord.students.distil import Training, finished, runs_apart, training_fingerprint
 from cord.students.evaluate import complete
 from cord.students.recipe import DistillRecipe, EvaluatedModel, EvaluateRecipe
 from cord.students.start import find_start
@@ -67,7 +67,9 @@ def prepare_distill(recipe_path: Path, lake_uri: str, out: Path | None) -> Disti
     start = find_start(recipe.student, folder, recipe.revision)
     data = read_conversations(recipe.data, folder, lake, recipe.train.seed)
     out = out if out is not None else STUDENTS / recipe.name
-    wanted = training_fingerprint(start, data, recipe.train, recipe.instructions)
+    done = finished(out, training_fingerprint(start, data, recipe.train, recipe.instructions))
+    if done is None:
+        runs_apart(recipe.train)  # raises what is missing for it
     return DistillLaunch(
         recipe=recipe,
         folder=folder,
@@ -75,7 +77,7 @@ def prepare_distill(recipe_path: Path, lake_uri: str, out: Path | None) -> Disti
         out=out,
         conversations=len(data.rows),
         source=data.source,
-        done=finished(out, wanted),
+        done=done,
     )
 
 

@@ -146,7 +146,7 @@ def distil(
     if known is not None:
         return known
     begun = time.monotonic()
-    apart = _processes_of_its_own(settings)
+    apart = runs_apart(settings)
     with _alone(out):
         folder = start.fetched()
         examples = _examples(data, folder, instructions, settings.max_tokens)
@@ -199,8 +199,8 @@ def _examples(data: Conversations, folder: Path, instructions: str, max_tokens: 
     return examples(data.rows, ChatTokenizer.from_folder(folder, instructions), max_tokens)
 
 
-def _processes_of_its_own(settings: TrainSettings) -> bool:
-    """Whether it is trained outside this process; all that is needed for it is here.
+def runs_apart(settings: TrainSettings) -> bool:
+    """Whether a training runs outside this process. All that it needs is here, or it is said.
 
     Raises `UsageError` naming what is missing."""
     from cord.students import launch

@@ -156,8 +156,8 @@ def _plain_lines(board: Board, over: threading.Event) -> None:
             say(f"cord: decoded {board.done} of {board.total} problems, {_figures(board)}")
         elif board.work != "problems" and time.monotonic() - shown > PLAIN_EVERY_S:
             shown = time.monotonic()
-            figures = ", ".join(filter(None, (board.detail, _figures(board))))
-            say(f"cord: {stage}: {board.done} of {board.total} {board.work}, {figures}")
+            done = f"{board.done} of {board.total} {board.work}"
+            say(f"cord: {stage}: {', '.join(filter(None, (done, board.detail, _figures(board))))}")
         elif board.detail and time.monotonic() - shown > PLAIN_EVERY_S:
             shown = time.monotonic()
             say(f"cord: {board.stage}: {board.detail}")

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 TRAIN = {"epochs": 2, "batch": 4, "learning_rate": 1e-3, "gpus": 0}
 
 
-def write(factory: Factory, name: str, **recipe: Any) -> str:
-    (factory.folder / name).write_text(yaml.safe_dump(recipe, sort_keys=False))
-    return name
+def write(factory: Factory, file: str, /, **recipe: Any) -> str:
+    (factory.folder / file).write_text(yaml.safe_dump(recipe, sort_keys=False))
+    return file
 
 
 def lessons(factory: Factory, count: int) -> None:
@@ -64,7 +64,7 @@ def test_from_a_run_to_a_student_to_its_measure(factory: Factory) -> None:
 
     begun = time.monotonic()
     again = factory.cord("distill", of_release, "--json")
-    assert again.json["nothing_to_do"] and time.monotonic() - begun < 20
+    assert again.json["nothing_to_do"] and time.monotonic() - begun < 30
     assert again.json["fingerprint"] == best.json["fingerprint"]
 
     evaluation = write(

@@ -63,9 +63,9 @@ def test_a_finished_student_is_not_trained_again_and_another_never_overwrites_it
     undisturbed, data, tmp_path
 ):
     before = identity_of(undisturbed)
-    begun = time.monotonic()
-    distil(START, data, undisturbed, SETTINGS)
-    assert time.monotonic() - begun < 2 and identity_of(undisturbed) == before
+    begun, steps = time.monotonic(), list[int]()
+    distil(START, data, undisturbed, SETTINGS, watch=lambda step, *_: steps.append(step))
+    assert not steps and time.monotonic() - begun < 10 and identity_of(undisturbed) == before
     # How it is carried out makes no other student; what it reads or how it learns does.
     same = SETTINGS.model_copy(update={"at_once": 2, "recompute": True})
     assert finished(undisturbed, training_fingerprint(START, data, same, PLAIN_INSTRUCTIONS))
