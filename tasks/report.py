@@ -123,7 +123,7 @@ def _cost_table(summary: Summary) -> list[dict[str, object]]:
         "cache hits": _percent(summary.cache_hits),
     }
     busy = _number(summary.meta_prover.seconds_busy, 1)
-    scoring: dict[str, object] = {"teacher": "meta-prover", "seconds busy": busy}
+    scoring: dict[str, object] = {"teacher": summary.meta_prover.role, "seconds busy": busy}
     return [*of_teachers, of_all, scoring]
 
 

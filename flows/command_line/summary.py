@@ -74,7 +74,9 @@ def _cost_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if judge["requests"] is not None:
         work = f"{judge['requests']:,} requests, {_seconds(judge['seconds_busy'])} s busy"
-        rows.append(("meta-prover", f"{judge['engine']}: {work}".removeprefix(": ")))
+        rows.append(
+            (judge.get("role", "meta-prover"), f"{judge['engine']}: {work}".removeprefix(": "))
+        )
     if missing := [f"{teacher} in {n}" for teacher, n in summary["missing"].items()]:
         rows.append(
             ("teachers missing", ", ".join(missing) + f" of {summary['problems']} problems")
