@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cord.lake.runs.run import RunDocument
 from cord.lake.runs.run_tables import decoded_sql, spent_sql
 from cord.lake.tables.query import query
-from cord.recipe.roles import META_PROVER
+from cord.recipe.roles import JUDGE, META_PROVER, REWARD_MODEL
 from cord.usage import Usage, usage_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class MetaProver:
     """Model, engine and way of scoring, as the run's document has it."""
     requests: int | None
     seconds_busy: float | None
+    role: str = META_PROVER
+    """Who scored: the criterion may ask a judge or a reward model in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,8 @@ def summarise(lake: Lake, run: RunDocument, counts: dict[str, int]) -> Summary:
     if run.ended_at is not None:
         begun = run.started_at or run.created_at
         seconds = (run.ended_at - begun).total_seconds()
-    scoring = usage.askers.get(META_PROVER)
+    scorer = next((role for role in (JUDGE, REWARD_MODEL) if role in run.engines), META_PROVER)
+    scoring = usage.askers.get(scorer)
     return Summary(
         run_id=run_id,
         release=run.release,
@@ -165,9 +168,10 @@ def summarise(lake: Lake, run: RunDocument, counts: dict[str, int]) -> Summary:
         cache_hits=_ratio(total["cached"], total["prompt"]),
         missing={row["teacher"]: int(row["n"]) for row in away},
         meta_prover=MetaProver(
-            run.engines.get(META_PROVER, ""),
+            run.engines.get(scorer, ""),
             None if scoring is None else scoring.requests,
             None if scoring is None else scoring.seconds_busy,
+            scorer,
         ),
         servers=_servers(usage),
         seconds=seconds,
