@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cord.intervals import mean_interval
 from cord.recipe import Recipe, SearchSettings
-from cord.students.statistics import mean_interval
 
 STEPS = 25
 """Of a trajectory: assumed (cord's own simulation of a run; the paper does not say)."""

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cord.ablation.intervals import Estimate, estimate
 from cord.ablation.measures import Measures
 from cord.ablation.page import StudentResult
 from cord.ablation.recipe import Ablation, StudentGrid
 from cord.errors import CordError
+from cord.intervals import Interval, mean_interval
 from cord.lake import open_lake
 from cord.lake.runs.run_tables import trajectories_of
 from cord.recipe import find_beside
@@ -153,11 +151,14 @@ def results_of(
     ]
 
 
-def _scores(students: list[Shares]) -> Iterator[tuple[str, Estimate]]:
+def _scores(students: list[Shares]) -> Iterator[tuple[str, Interval]]:
     for benchmark in students[0]:
         problems = sorted(students[0][benchmark])
         each = [[one[benchmark][problem] for problem in problems] for one in students]
-        yield benchmark, estimate(np.array(each, dtype=np.float64).mean(axis=0))
+        yield (
+            benchmark,
+            mean_interval([sum(shares) / len(shares) for shares in zip(*each, strict=True)]),
+        )
 
 
 def _fidelity(variant: str, measured: Mapping[tuple[str, int], Measures]) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any
 from prefect import flow
 
 from cord.engines.managed.keeper import any_server, stop_servers
-from cord.students.statistics import paired_interval
+from cord.intervals import paired_interval
 from flows.at_work import in_its_own_thread
 from flows.heartbeats import beating
 from tasks.evaluate import evaluate_model, keep_results

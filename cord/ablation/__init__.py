@@ -3,7 +3,6 @@
     recipe      what is varied: an ablation's own recipe
     cells       one variant with one seed: a run in the lake like any other
     measures    what came of a cell, problem by problem
-    intervals   bootstrap over problems
     tables      the paper's tables with our figures beside the paper's
     pictures    teachers by progress, score by progress, accuracy against tokens
     page        all of it as one web page; markdown: its tables as text

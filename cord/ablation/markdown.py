@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from cord.ablation.intervals import Estimate
 from cord.ablation.page import Report
 from cord.ablation.tables import Held, Table
+from cord.intervals import Interval
 
 
 def to_markdown(report: Report) -> str:
@@ -71,7 +71,7 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line(cells)) + " |" for cells in lines) + "\n"
 
 
-def _estimate(value: Estimate) -> str:
+def _estimate(value: Interval) -> str:
     if math.isnan(value.mean):
         return "–"
     return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"

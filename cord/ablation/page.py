@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cord.ablation.intervals import Estimate
 from cord.ablation.recipe import Ablation
 from cord.ablation.tables import Held, Table, VariantResult
 from cord.errors import CordError
+from cord.intervals import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class StudentResult:
     """Trained on, for each seed."""
     fidelity: float | None
     """Share of these that are right in every step, right answer or not counted alike."""
-    scores: Mapping[str, Estimate]
+    scores: Mapping[str, Interval]
     """Pass@1 by benchmark, over seeds and problems."""
 
 
@@ -59,7 +59,7 @@ def _share(value: float | None, digits: int = 3) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def _interval(value: Estimate) -> str:
+def _interval(value: Interval) -> str:
     return "–" if math.isnan(value.low) else f"{value.low:.3f} … {value.high:.3f}"
 
 
@@ -129,7 +129,7 @@ def _figures(result: VariantResult) -> dict[str, object]:
     }
 
 
-def _estimate(one: Estimate) -> dict[str, float | None]:
+def _estimate(one: Interval) -> dict[str, float | None]:
     values = {"mean": one.mean, "low": one.low, "high": one.high}
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 

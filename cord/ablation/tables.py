@@ -9,15 +9,11 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cord.ablation.intervals import Estimate, difference, estimate
 from cord.ablation.measures import Measured, Measures
 from cord.ablation.paper import PAPER, PaperRow
 from cord.ablation.recipe import Ablation, Claim, ComparisonTable, Measure
-
-Column = tuple[NDArray[np.float64], NDArray[np.float64] | None]
-"""Values by problem, summed over seeds, and their weights."""
+from cord.intervals import Interval, Ratio
 
 
 @dataclass(frozen=True)
@@ -37,34 +33,34 @@ class VariantResult:
                 found[measured.problem_id].append(measured)
         return [found[name] for name in self.problems]
 
-    def column(self, of: Measure) -> Column:
-        """A measure's values by problem. A problem that came to nothing is wrong, and its S is 0;
-        fidelity is the share of the *right* trajectories whose every step is right."""
+    def ratio(self, of: Measure) -> Ratio:
+        """A measure by problem, summed over seeds. A problem that came to nothing is wrong, and its
+        S is 0; fidelity is the share of the *right* trajectories whose every step is right."""
         rows = self._by_problem
         tries = np.full(len(rows), float(len(self.seeds)))
         right = np.array([sum(m.correct for m in row) for row in rows], dtype=np.float64)
         if of == "accuracy":
-            return right, tries
+            return Ratio(right, tries)
         if of == "score":
-            return np.array([math.fsum(m.score for m in row) for row in rows]), tries
+            return Ratio(np.array([math.fsum(m.score for m in row) for row in rows]), tries)
         faithful = [sum(m.correct and bool(m.faithful) for m in row) for row in rows]
-        return np.array(faithful, dtype=np.float64), right
+        return Ratio(np.array(faithful, dtype=np.float64), right)
 
     @property
-    def accuracy(self) -> Estimate:
+    def accuracy(self) -> Interval:
         """Share of right answers."""
-        return estimate(*self.column("accuracy"))
+        return self.ratio("accuracy").interval
 
     @property
-    def score(self) -> Estimate:
+    def score(self) -> Interval:
         """Mean S by the meta-prover, whatever the variant decides by."""
-        return estimate(*self.column("score"))
+        return self.ratio("score").interval
 
     @property
-    def fidelity(self) -> Estimate | None:
+    def fidelity(self) -> Interval | None:
         """Share of the right trajectories whose every step is right; None where it is unknown."""
         known = any(m.faithful is not None for row in self._by_problem for m in row)
-        return estimate(*self.column("fidelity")) if known else None
+        return self.ratio("fidelity").interval if known else None
 
     @property
     def tokens(self) -> float:
@@ -103,7 +99,7 @@ class Step:
 
     above: str
     below: str
-    by: Estimate
+    by: Interval
     """How far, on the same problems."""
     least: float
 
@@ -182,7 +178,7 @@ def _steps(claim: Claim, results: Mapping[str, VariantResult]) -> list[Step]:
         Step(
             above,
             below,
-            difference(results[above].column(claim.measure), results[below].column(claim.measure)),
+            results[above].ratio(claim.measure).above(results[below].ratio(claim.measure)),
             claim.by,
         )
         for above, below in pairwise(names)
@@ -194,4 +190,4 @@ def _best(
 ) -> str:
     if isinstance(named, str):
         return named
-    return max(named, key=lambda name: estimate(*results[name].column(measure)).mean)
+    return max(named, key=lambda name: results[name].ratio(measure).interval.mean)

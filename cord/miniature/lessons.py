@@ -95,7 +95,7 @@ def rewarding(tokens: PreTrainedTokenizerFast) -> Teach:
         ids = _ids(tokens, wording.prompt(puzzle.question))
         targets = [IGNORED] * len(ids)
         for count, step in enumerate(written, start=1):
-            said = _ids(tokens, step)
+            said = _ids(tokens, step.strip())  # as `cord.scoring.process_reward` asks
             ids += [*said, mark]
             targets += [IGNORED] * len(said) + [int(verdicts[count - 1])]
         lesson = Lesson()

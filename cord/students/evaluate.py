@@ -19,13 +19,13 @@ from cord.engines import Engine, ProposalRequest
 from cord.engines.suspects import asking_for
 from cord.errors import EngineError, EngineRefused, EngineUnreachable
 from cord.fingerprint import fingerprint
+from cord.intervals import pass_at_1
 from cord.lake import Lake
 from cord.lake.evaluations import Row, Series
 from cord.prompts import PLAIN_INSTRUCTIONS
 from cord.scheduler import Stopped
 from cord.seeds import request_seed
 from cord.students.recipe import Benchmark
-from cord.students.statistics import pass_at_1
 from cord.types import Problem, Verdict
 from cord.verification import verify
 from cord.verification.math import find_answer

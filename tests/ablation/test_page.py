@@ -1,11 +1,9 @@
-import numpy as np
-
-from cord.ablation.intervals import estimate
 from cord.ablation.markdown import to_markdown
 from cord.ablation.measures import Measured, Measures
 from cord.ablation.page import Report, StudentResult, render, to_json
 from cord.ablation.recipe import Ablation
 from cord.ablation.tables import held, results_of, tables_of
+from cord.intervals import Interval
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -32,7 +30,7 @@ def report() -> Report:
         results=results,
         tables=tables_of(ablation, results),
         claims=held(ablation, results),
-        students=[StudentResult(HOSTILE, 3, None, {HOSTILE: estimate(np.ones(3))})],
+        students=[StudentResult(HOSTILE, 3, None, {HOSTILE: Interval(1.0, 1.0, 1.0)})],
         pictures=[("one", "<svg></svg>")],
         missing=[HOSTILE],
     )

@@ -99,7 +99,8 @@ def test_a_reward_model_learns_it_behind_each_step(rng):
     for puzzle in take("training", 30, rng):
         taught = teach(puzzle, rng)
         told = [t for i, t in zip(taught.ids, taught.targets, strict=True) if i == mark]
-        written = trunk_of(taught).partition(wording.ASSISTANT)[2].split(STEP_REWARD_TOKEN)[:-1]
+        told_text = trunk_of(taught).partition(wording.ASSISTANT)[2]
+        written = told_text.split(STEP_REWARD_TOKEN)[:-1]
         right = is_right(puzzle.question, written)
         assert told == [int(each) for each in right]
         assert len(told) == len(right)

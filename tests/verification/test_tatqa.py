@@ -1,6 +1,7 @@
 """TAT-QA's answers, on the data set itself and on what models write."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,5 @@ def test_every_answer_of_the_real_data_set_is_right_by_itself_and_wrong_for_its_
     assert len(references) > 1_400
     own = [verify("tatqa", rf"\boxed{{{ref}}}", ref).outcome for ref in references]
     assert own.count("correct") == len(references), references[own.index("wrong")]
-    shifted = [
-        judge(rf"\boxed{{{a}}}", b).outcome
-        for a, b in zip(references, references[1:], strict=False)
-        if a != b
-    ]
+    shifted = [judge(rf"\boxed{{{a}}}", b).outcome for a, b in pairwise(references) if a != b]
     assert shifted.count("correct") < 0.02 * len(shifted)

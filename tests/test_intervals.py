@@ -1,11 +1,13 @@
-"""Pass@1 and its bootstrap interval."""
+"""Means, ratios and Pass@1 with their bootstrap intervals."""
+
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cord.students.statistics import mean_interval, paired_interval, pass_at_1
+from cord.intervals import Ratio, mean_interval, paired_interval, pass_at_1
 
 SHARES = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 
@@ -78,3 +80,43 @@ def test_nothing_to_average_is_refused():
         pass_at_1([[True], []])
     with pytest.raises(ValueError, match="same problems"):
         paired_interval([1.0], [])
+
+
+def share(values: list[float]) -> Ratio:
+    return Ratio(np.array(values), np.ones(len(values)))
+
+
+@given(SHARES)
+def test_a_ratio_with_equal_weights_is_a_mean(values):
+    found = share(values).interval
+    assert found.mean == pytest.approx(sum(values) / len(values))
+    assert min(values) - 1e-9 <= found.low <= found.high <= max(values) + 1e-9
+
+
+def test_a_ratio_counts_only_what_has_weight():
+    found = Ratio(np.array([1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0])).interval
+    assert found.mean == 0.5
+    assert math.isnan(Ratio(np.zeros(3), np.zeros(3)).interval.mean)
+
+
+def test_a_ratio_has_the_interval_of_its_mean():
+    rng = np.random.default_rng(3)
+    values = (rng.random(300) < 0.5).astype(float).tolist()
+    ratio, mean = share(values).interval, mean_interval(values)
+    assert ratio.low == pytest.approx(mean.low, abs=0.01)
+    assert ratio.high == pytest.approx(mean.high, abs=0.01)
+
+
+def test_a_difference_on_the_same_problems_is_surer_than_two_intervals():
+    rng = np.random.default_rng(2)
+    hard = (rng.random(300) < 0.5).astype(float)
+    better = np.maximum(hard, (rng.random(300) < 0.1).astype(float))
+    apart = share(better.tolist()).above(share(hard.tolist()))
+    assert apart.low > 0
+    assert share(hard.tolist()).interval.high > share(better.tolist()).interval.low
+
+
+@given(SHARES)
+def test_nothing_is_above_itself(values):
+    apart = share(values).above(share(values))
+    assert (apart.mean, apart.low, apart.high) == (0, 0, 0)
