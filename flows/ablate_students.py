@@ -48,11 +48,26 @@ class Taught:
         return {"name": self.name, "records": self.records, "shares": self.shares}
 
 
-def recipes_of(students: StudentGrid, folder: Path) -> tuple[DistillRecipe, EvaluateRecipe]:
-    """The recipes that a grid's students are trained and measured by. Raises `RecipeError`."""
-    return (
-        load_recipe(find_beside(students.recipe, folder), kind=DistillRecipe),
-        load_recipe(find_beside(students.evaluate, folder), kind=EvaluateRecipe),
+@dataclass(frozen=True, slots=True)
+class Schooling:
+    """How a grid's students are trained and measured: two recipes, each with the folder that its
+    paths are relative to."""
+
+    distill: DistillRecipe
+    distill_folder: str
+    evaluate: EvaluateRecipe
+    evaluate_folder: str
+
+
+def schooling_of(students: StudentGrid, folder: Path) -> Schooling:
+    """Read both recipes, which stand beside the grid's own. Raises `RecipeError`."""
+    distill = Path(find_beside(students.recipe, folder))
+    evaluate = Path(find_beside(students.evaluate, folder))
+    return Schooling(
+        load_recipe(distill, kind=DistillRecipe),
+        str(distill.parent),
+        load_recipe(evaluate, kind=EvaluateRecipe),
+        str(evaluate.parent),
     )
 
 
@@ -62,10 +77,10 @@ def teach(
     """Train and measure every student whose run is done; failures go to `missing`."""
     students = ablation.students
     assert students is not None
-    distilled, measured = recipes_of(students, folder)
+    schooling = schooling_of(students, folder)
     found = [
-        Taught(model.name, 0, _measured(lake, measured, folder, model.model_dump(mode="json")))
-        for model in measured.models
+        Taught(model.name, 0, _measured(lake, schooling, model.model_dump(mode="json")))
+        for model in schooling.evaluate.models
     ]
     wanted = [
         (variant, seed, runs[f"{variant}/{seed}"])
@@ -79,11 +94,7 @@ def teach(
         if BOARD.stop.is_set():
             raise Stopped("stopped on request")
         try:
-            found.append(
-                _student(
-                    lake, ablation, folder, distilled, measured, variant, seed, run_id, records
-                )
-            )
+            found.append(_student(lake, ablation.name, schooling, variant, seed, run_id, records))
         except Stopped:
             raise
         except CordError as error:
@@ -100,33 +111,31 @@ def _finished(lake: str, run_id: str) -> int:
 
 def _student(
     lake: str,
-    ablation: Ablation,
-    folder: Path,
-    distilled: DistillRecipe,
-    measured: EvaluateRecipe,
+    grid: str,
+    schooling: Schooling,
     variant: str,
     seed: int,
     run_id: str,
     records: int,
 ) -> Taught:
-    name = f"{ablation.name}-{variant}-{seed}"
-    recipe = distilled.model_dump(mode="json")
+    name = f"{grid}-{variant}-{seed}"
+    recipe = schooling.distill.model_dump(mode="json")
     recipe["data"] = {"run": run_id, "limit": records}
     recipe["train"]["seed"] = seed
-    out = STUDENTS / ablation.name / f"{variant}-{seed}"
-    training = train_student(name, recipe, str(folder), lake, str(out.absolute()))
-    model = {"name": name, "model": str(out.absolute()), "engine": "embedded"}
-    shares = _measured(lake, measured, folder, model)
-    return Taught(variant, int(training["examples"]), shares)
+    out = str((STUDENTS / grid / f"{variant}-{seed}").absolute())
+    training = train_student(name, recipe, schooling.distill_folder, lake, out)
+    model = {"name": name, "model": out, "engine": "embedded"}
+    return Taught(variant, int(training["examples"]), _measured(lake, schooling, model))
 
 
-def _measured(lake: str, measured: EvaluateRecipe, folder: Path, model: dict[str, Any]) -> Shares:
-    recipe = {**measured.model_dump(mode="json"), "models": [model]}
+def _measured(lake: str, schooling: Schooling, model: dict[str, Any]) -> Shares:
+    recipe = {**schooling.evaluate.model_dump(mode="json"), "models": [model]}
+    folder = schooling.evaluate_folder
     return {
-        benchmark.name: evaluate_model(lake, recipe, str(folder), model["name"], benchmark.name)[
+        benchmark.name: evaluate_model(lake, recipe, folder, model["name"], benchmark.name)[
             "shares"
         ]
-        for benchmark in measured.benchmarks
+        for benchmark in schooling.evaluate.benchmarks
     }
 
 

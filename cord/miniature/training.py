@@ -86,7 +86,7 @@ AUTHORS = (
     *TEACHERS,
     Author("meta", "the meta-prover", FLAWLESS, steps=2500, rate=3e-3, school="proving"),
     Author("judge", "the judge", NOVICE, steps=1500, rate=2e-3, school="judging"),
-    Author("prm", "the process reward model", NOVICE, steps=250, rate=2e-3, school="rewarding"),
+    Author("prm", "the process reward model", NOVICE, steps=1000, rate=2e-3, school="rewarding"),
     Author("editor", "the integrator", NOVICE, steps=250, rate=2e-3, school="merging"),
     Author("student", "the student before distillation", NOVICE, steps=250, rate=2e-3),
 )

@@ -48,9 +48,9 @@ def ablate(
     for cell in cells_of(ablation):  # a mistake in the last one is told before the first is run
         recipe_of(cell, base)
     if ablation.students is not None:
-        from flows.ablate_students import recipes_of
+        from flows.ablate_students import schooling_of
 
-        recipes_of(ablation.students, folder)
+        schooling_of(ablation.students, folder)
     require_drawing()
     made = _reported(ablation, folder, lake, report)
     if json:

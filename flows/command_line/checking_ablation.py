@@ -21,9 +21,9 @@ def check_ablation(path: Path, ablation: Ablation, folder: Path, json: bool) -> 
     }
     students = ablation.students
     if students is not None:
-        from flows.ablate_students import recipes_of
+        from flows.ablate_students import schooling_of
 
-        recipes_of(students, folder)
+        schooling_of(students, folder)
     count = len(ablation.variants) * len(ablation.seeds)
     if json:
         shown = {name: recipe.search.model_dump(mode="json") for name, recipe in recipes.items()}
