@@ -1,6 +1,6 @@
 """The paper's comparison on the miniature: single teachers, curation, random, greedy, beam.
 
-    python -m benchmarks.miniature [--quick] [--json] [--picture docs/miniature.svg]
+    python -m benchmarks.miniature [--quick] [--json] [--picture miniature.svg]
 
 200 held-out problems that neither training nor the demo has seen, the shipped small teachers, real
 sampling and real scoring through cord's own engine and search; nothing is prepared. Curation

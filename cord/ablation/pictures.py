@@ -12,6 +12,8 @@ from cord.ablation.tables import VariantResult
 
 PARTS = 10
 """Progress is shown in tenths of a trajectory."""
+LABEL_WIDTH, LABEL_HEIGHT = 0.5, 0.027
+"""What a name takes: in powers of ten of tokens, and in accuracy."""
 
 
 def teachers_by_progress(results: Sequence[VariantResult]) -> str:
@@ -58,7 +60,7 @@ def score_by_progress(results: Sequence[VariantResult]) -> str:
 
 def accuracy_by_tokens(results: Iterable[VariantResult]) -> str:
     """What each variant's accuracy costs."""
-    values = [
+    values: list[dict[str, Any]] = [
         {
             "variant": result.name,
             "tokens": result.tokens,
@@ -68,16 +70,39 @@ def accuracy_by_tokens(results: Iterable[VariantResult]) -> str:
         }
         for result in results
     ]
+    places = labels([(float(v["tokens"]), float(v["accuracy"])) for v in values])
+    for value, place in zip(values, places, strict=True):
+        value["label"] = place
     altair = _altair()
-    base = altair.Chart(altair.InlineData(values=values), width=640, height=420).encode(
+    base = altair.Chart(altair.InlineData(values=values), width=720, height=480).encode(
         x=altair.X("tokens:Q", title="sampled tokens a problem", scale=altair.Scale(type="log")),
         tooltip=altair.value(None),
     )
-    axis = altair.Y("accuracy:Q", title="accuracy", scale=altair.Scale(domain=[0, 1]))
-    bars = base.mark_rule(opacity=0.5).encode(y=altair.Y("low:Q", title="accuracy"), y2="high:Q")
+    scale = altair.Scale(domain=[-0.05, 1.05], nice=False)
+    axis = altair.Y("accuracy:Q", title="accuracy", scale=scale)
+    bars = base.mark_rule(opacity=0.5).encode(
+        y=altair.Y("low:Q", title="accuracy", scale=scale), y2="high:Q"
+    )
     points = base.mark_point(filled=True, size=60).encode(y=axis)
-    names = base.mark_text(align="left", dx=7, fontSize=11).encode(y=axis, text="variant:N")
+    names = base.mark_text(align="left", dx=7, fontSize=11).encode(
+        y=altair.Y("label:Q", title="accuracy", scale=scale), text="variant:N"
+    )
     return _svg(bars + points + names, "Accuracy against tokens")
+
+
+def labels(points: Sequence[tuple[float, float]]) -> list[float]:
+    """Where the names of points (tokens, accuracy) stand: at their accuracy, or as little below it
+    as keeps them from covering each other."""
+    placed: list[tuple[float, float]] = []
+    found = [0.0] * len(points)
+    for index in sorted(range(len(points)), key=lambda i: (-points[i][1], points[i][0])):
+        tokens, place = math.log10(max(1.0, points[index][0])), points[index][1]
+        for other, taken in sorted(placed, key=lambda one: -one[1]):
+            if abs(tokens - other) < LABEL_WIDTH and abs(place - taken) < LABEL_HEIGHT:
+                place = taken - LABEL_HEIGHT
+        placed.append((tokens, place))
+        found[index] = place
+    return found
 
 
 def shares_by_progress(measured: Iterable[Measured]) -> dict[float, dict[str, float]]:

@@ -1,9 +1,19 @@
+import math
+from itertools import combinations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cord.ablation.measures import Measured, Measures
-from cord.ablation.pictures import pictures_of, scores_by_progress, shares_by_progress
+from cord.ablation.pictures import (
+    LABEL_HEIGHT,
+    LABEL_WIDTH,
+    labels,
+    pictures_of,
+    scores_by_progress,
+    shares_by_progress,
+)
 from cord.ablation.tables import VariantResult
 
 measured = st.builds(
@@ -33,6 +43,22 @@ def made(teachers: str, path: list[float]) -> Measured:
         faithful=None,
         tokens=1,
     )
+
+
+points = st.lists(st.tuples(st.floats(1, 1e5), st.floats(0, 1)), max_size=20)
+
+
+@given(points)
+def test_no_name_covers_another_and_each_stands_at_its_point_or_below(points):
+    places = labels(points)
+    assert all(place <= accuracy for place, (_, accuracy) in zip(places, points, strict=True))
+    for (one, here), (other, there) in combinations(zip(points, places, strict=True), 2):
+        near = abs(math.log10(one[0]) - math.log10(other[0])) < LABEL_WIDTH
+        assert not near or abs(here - there) >= LABEL_HEIGHT - 1e-9
+
+
+def test_a_name_with_room_stands_at_its_point():
+    assert labels([(10, 0.5), (1000, 0.5), (10, 0.9)]) == [0.5, 0.5, 0.9]
 
 
 def test_who_begins_leads_at_the_beginning():
