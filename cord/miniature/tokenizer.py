@@ -41,7 +41,7 @@ WORDS = (
 
 
 def build() -> PreTrainedTokenizerFast:
-    """The one tokenizer that all four models share."""
+    """The one tokenizer that all models share."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE(vocab={char: n for n, char in enumerate(alphabet)}, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

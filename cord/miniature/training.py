@@ -1,10 +1,10 @@
-"""How the miniature's teachers and its meta-prover are made: a plain, seeded torch loop.
+"""How the miniature's models are made: a plain, seeded torch loop.
 
 All grow from one base that has read flawless solutions, as real reasoning models share much
-of their pretraining; then each goes to its own school (`reading.py` says what is taught there).
+of their pretraining; then each goes to its own school (`lessons.py` says what is taught there).
 Learning addition from scratch out of one teacher's guesses took longer than all the rest.
 
-Ten minutes on one core; the same seed and the same torch build give the same weights.
+Forty minutes on one core; the same seed and the same torch build give the same weights.
 """
 
 import json
