@@ -3,7 +3,7 @@
     python -m benchmarks.paper [--quick] [--json] [--lake DIR]
 
 Runs `cord ablate recipes/ablation-miniature.yaml` (24 variants, three seeds, 200 held-out problems,
-27 students; some 40 minutes on two cores) into a lake of its own, or goes on with the one that is
+21 students; hours on a busy machine) into a lake of its own, or goes on with the one that is
 named, and prints each claim with its figure. With `--quick`: 40 problems, one seed, no students.
 """
 

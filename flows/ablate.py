@@ -40,8 +40,6 @@ class Grid:
     lake: Lake
     measured: Mapping[tuple[str, int], Measures]
     """By variant and seed."""
-    runs: Mapping[tuple[str, int], str]
-    """The run of each cell."""
     missing: list[str]
     """Cells that failed or are not done, each with its reason."""
     students: list[StudentResult]
@@ -137,7 +135,7 @@ def _grid(lake: Lake, ablation: Ablation, runs: Mapping[str, str], missing: list
     measured = {cell: load_measures(lake, run_id) for cell, run_id in of_cell.items()}
     known = {cell: measures for cell, measures in measured.items() if measures is not None}
     students = results_of(ablation, known_students(lake, ablation), known)
-    return Grid(lake, known, of_cell, missing, students)
+    return Grid(lake, known, missing, students)
 
 
 def keep_students(lake: Lake, ablation: Ablation, students: list[dict[str, Any]]) -> None:
