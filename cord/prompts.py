@@ -32,9 +32,11 @@ PLAIN_INSTRUCTIONS = (
 ANSWER_PROBE = THINK_CLOSE + "\n\nThe final answer is \\boxed{"
 """Behind the thinking, in front of the answer that is scored; its own tokens do not count."""
 
-JUDGEMENT_PROBE = THINK_CLOSE + "\n\nIs the last step right, yes or no? "
+JUDGEMENT_PROBE = THINK_CLOSE + "\n\nIs the last step right, yes or no?"
 """Behind the thinking, in front of the word that a judge says (`cord.scoring.binary`)."""
-JUDGEMENTS = ("yes", "no")
+JUDGEMENTS = (" yes", " no")
+"""With the space in front, as tokenizers learn a word in running text; a probe that ended in the
+space would leave the judge a rare word."""
 
 STEP_REWARD_TOKEN = "<extra_0>"  # noqa: S105 (a separator, no secret)
 """Stands behind each step where a process reward model gives its reward (Qwen2.5-Math-PRM)."""

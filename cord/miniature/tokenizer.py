@@ -35,7 +35,7 @@ WORDS = (
     "\n\n",
     "Wait",
     "Solution ",
-    *(word.strip() for word in JUDGEMENTS),
+    *JUDGEMENTS,
     JUDGEMENT_PROBE.removeprefix(THINK_CLOSE + "\n\n"),
 )
 

@@ -83,14 +83,14 @@ def test_a_judge_learns_whether_the_last_step_is_right(rng):
     teach, said = lessons.judging(TOKENS), set()
     for puzzle in take("training", 30, rng):
         branches = branches_of(teach(puzzle, rng))
-        assert branches[0][2] == "yes"  # nothing is wrong yet
+        assert branches[0][2] == " yes"  # nothing is wrong yet
         for seen, branch, learnt in branches:
             assert branch.lstrip("\n") == JUDGEMENT_PROBE
             steps_seen = [s for s in written_in(seen + "</think>") if "=" in s]
             right = is_right(puzzle.question, steps_seen)
-            assert learnt == ("yes" if not right or right[-1] else "no")
+            assert learnt == (" yes" if not right or right[-1] else " no")
             said.add(learnt)
-    assert said == {"yes", "no"}
+    assert said == {" yes", " no"}
 
 
 def test_a_reward_model_learns_it_behind_each_step(rng):

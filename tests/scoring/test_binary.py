@@ -49,12 +49,12 @@ def test_what_cannot_be_compared_is_refused(yes: list[float], no: list[float]) -
 
 
 async def test_the_judge_sees_the_open_thinking_and_is_asked_for_its_two_words() -> None:
-    judge = ScriptedEngine(judge=lambda thinking, word: (-0.1 if word == "yes" else -3.0,))
+    judge = ScriptedEngine(judge=lambda thinking, word: (-0.1 if word == " yes" else -3.0,))
     steps = (step("### Step 1. a\n"), step("### Step 2. b\n</think>\n\nThe final answer is 1"))
     score = await BinaryJudgement(judge).score(PROBLEM, steps, "k")
     (asked,) = judge.scored
     assert "".join(s.text for s in asked.thinking) == "### Step 1. a\n### Step 2. b\n"
-    assert (asked.probe, asked.answers) == (JUDGEMENT_PROBE, ("yes", "no"))
+    assert (asked.probe, asked.answers) == (JUDGEMENT_PROBE, (" yes", " no"))
     assert score == pytest.approx(math.exp(-0.1) / (math.exp(-0.1) + math.exp(-3)))
 
 
