@@ -128,6 +128,8 @@ def _open(limits: QueryLimits, needed: set[str]) -> duckdb.DuckDBPyConnection:
             "allow_unsigned_extensions": unsigned,
         },
     )
+    # DuckDB draws one on standard output, where it takes the process for an interactive one.
+    connection.execute("set enable_progress_bar = false")
     if limits.threads is not None:
         connection.execute(f"set threads = {int(limits.threads)}")
     return connection

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -289,6 +291,24 @@ def test_a_query_that_takes_too_long_is_stopped(folder_lake: Lake) -> None:
     with pytest.raises(UsageError, match=r"took longer than 0.3 s.*narrow it"):
         query(folder_lake, endless, limits=QueryLimits(seconds=0.3))
     assert time.monotonic() - began < 10
+
+
+LONG = """
+import sys
+from cord.lake import open_lake
+from cord.lake.tables.query import QueryLimits, query
+sql = "select count(*) as n from range(200000) a, range(10000) b where a.range * b.range < 0"
+print(query(open_lake(sys.argv[1]), sql, limits=QueryLimits(seconds=300, threads=1)).to_pylist())
+"""
+"""Long enough for DuckDB to draw a bar, and in `python -c`, which it takes for interactive."""
+
+
+@pytest.mark.slow
+def test_a_long_query_draws_nothing_on_standard_output(folder_lake: Lake) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LONG, folder_lake.uri], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "[{'n': 0}]\n"
 
 
 def test_a_query_that_needs_too_much_memory_says_so(folder_lake: Lake) -> None:
