@@ -1,7 +1,8 @@
 """A grid of variants and seeds: each cell a run of `flows.refresh`, then one report.
 
-    for each cell: run (unless the lake has it) ─> measure
-    students (where asked for) ─> report
+    for each cell: run (unless the lake has it) ─> measure         flows.ablate_cells
+    students (where asked for)                                     flows.ablate_students
+    report
 
 Every cell is a run like any other, so that whatever interrupts a grid, the same command goes on.
 """
@@ -10,27 +11,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from cord.ablation.cells import Cell, base_of, cells_of
+from cord.ablation.cells import base_of, cells_of
 from cord.ablation.measures import Measures, load_measures
 from cord.ablation.page import StudentResult
 from cord.ablation.recipe import Ablation
-from cord.errors import ContractBroken, CordError, RunLost
 from cord.lake import Lake, open_lake
-from cord.scheduler import Stopped
+from flows.ablate_cells import Share, carry_out_cells, key_of
+from flows.ablate_companions import companions
 from flows.ablate_students import results_of, teach
-from flows.at_work import at_work, in_its_own_thread
+from flows.at_work import in_its_own_thread
 from flows.heartbeats import beating
-from flows.launch import prepare, run_id_of, start_servers
-from flows.refresh import refresh
-from tasks.board import ABLATION_LOG, BOARD
-from tasks.measure import measure_cell
+from flows.launch import run_id_of
+from tasks.board import BOARD
 
 
 @dataclass(frozen=True)
@@ -65,41 +63,14 @@ def ablate(lake: str, name: str, ablation: dict[str, Any], folder: str) -> dict[
 
 
 def _carry_out(lake: str, ablation: Ablation, folder: Path) -> dict[str, Any]:
-    cells, base = list(cells_of(ablation)), base_of(ablation, folder)
-    runs: dict[str, str] = {}
-    missing: list[str] = []
-    for number, cell in enumerate(cells, start=1):
-        BOARD.heading = f"cell {number} of {len(cells)} ({cell.title})"
-        try:
-            runs[_key(cell)] = _cell(lake, cell, base, ablation)
-        except (Stopped, RunLost):
-            raise
-        except CordError as error:
-            missing.append(f"{cell.title}: {error}")
-            ABLATION_LOG.warning("%s failed: %s", BOARD.heading, error)
-    students = []
-    if ablation.students is not None:
-        students = teach(lake, ablation, folder, runs, missing)
+    share = Share(0, ablation.at_once)
+    with companions(lake, ablation, folder) as others:
+        carried = carry_out_cells(lake, ablation, folder, share)
+        students = []
+        if ablation.students is not None:
+            students = teach(lake, ablation, folder, carried, share, others.finish)
     BOARD.heading = ""
-    return {"runs": runs, "missing": missing, "students": students}
-
-
-def _cell(lake: str, cell: Cell, base: Path, ablation: Ablation) -> str:
-    """Run and measure one cell; returns its run."""
-    if BOARD.stop.is_set():
-        raise Stopped("stopped on request")
-    BOARD.enter("naming the run")
-    launch = prepare(base, lake, None, cell.changes)
-    if launch.hold is not None:
-        with closing(launch.hold), at_work(launch.lake, launch.run_id):
-            start_servers(launch)
-            # What is refused for its contract is measured all the same.
-            state = refresh(lake, launch.run_id, return_state=True)
-            error = state.result(raise_on_failure=False)
-            if isinstance(error, BaseException) and not isinstance(error, ContractBroken):
-                raise error
-    measure_cell(lake, launch.run_id, ablation.fidelity is not None)
-    return launch.run_id
+    return {"runs": carried.runs, "missing": carried.missing, "students": students}
 
 
 def carry_out_grid(ablation: Ablation, folder: Path, lake_uri: str) -> Grid:
@@ -126,12 +97,14 @@ def known_grid(ablation: Ablation, folder: Path, lake_uri: str) -> Grid:
         if load_measures(lake, run_id) is None:
             missing.append(f"{cell.title}: not done")
         else:
-            runs[_key(cell)] = run_id
+            runs[key_of(cell)] = run_id
     return _grid(lake, ablation, runs, missing)
 
 
 def _grid(lake: Lake, ablation: Ablation, runs: Mapping[str, str], missing: list[str]) -> Grid:
-    of_cell = {(c.variant, c.seed): runs[_key(c)] for c in cells_of(ablation) if _key(c) in runs}
+    of_cell = {
+        (c.variant, c.seed): runs[key_of(c)] for c in cells_of(ablation) if key_of(c) in runs
+    }
     measured = {cell: load_measures(lake, run_id) for cell, run_id in of_cell.items()}
     known = {cell: measures for cell, measures in measured.items() if measures is not None}
     students = results_of(ablation, known_students(lake, ablation), known)
@@ -153,7 +126,3 @@ def known_students(lake: Lake, ablation: Ablation) -> list[dict[str, Any]]:
 
 def _students_key(ablation: Ablation) -> str:
     return f"ablations/{ablation.name}/students.json"
-
-
-def _key(cell: Cell) -> str:
-    return f"{cell.variant}/{cell.seed}"

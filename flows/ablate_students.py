@@ -8,7 +8,7 @@ problems.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from cord.recipe import find_beside
 from cord.recipe_file import load_recipe
 from cord.scheduler import Stopped
 from cord.students.recipe import DistillRecipe, EvaluateRecipe
+from flows.ablate_cells import Carried, Share
 from flows.launch_students import STUDENTS
 from tasks.board import ABLATION_LOG, BOARD
 from tasks.distill import train_student
@@ -72,35 +73,56 @@ def schooling_of(students: StudentGrid, folder: Path) -> Schooling:
 
 
 def teach(
-    lake: str, ablation: Ablation, folder: Path, runs: Mapping[str, str], missing: list[str]
+    lake: str,
+    ablation: Ablation,
+    folder: Path,
+    carried: Carried,
+    share: Share,
+    others: Callable[[], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Train and measure every student whose run is done; failures go to `missing`."""
+    """Train and measure this process's part of the students whose runs are done; then, where
+    `others` waits for the other processes, whatever those have left undone.
+
+    Failures go to `carried.missing`; returns what is known of each student. Raises `Stopped`."""
     students = ablation.students
     assert students is not None
     schooling = schooling_of(students, folder)
-    found = [
-        Taught(model.name, 0, _measured(lake, schooling, model.model_dump(mode="json")))
-        for model in schooling.evaluate.models
-    ]
     wanted = [
-        (variant, seed, runs[f"{variant}/{seed}"])
+        (variant, seed, carried.runs[f"{variant}/{seed}"])
         for seed in ablation.seeds
         for variant in students.variants
-        if f"{variant}/{seed}" in runs
+        if f"{variant}/{seed}" in carried.runs
     ]
     records = students.records or min((_finished(lake, run) for _, _, run in wanted), default=0)
-    for number, (variant, seed, run_id) in enumerate(wanted, start=1):
-        BOARD.heading = f"student {number} of {len(wanted)} ({variant}, seed {seed})"
+    places = {pupil: place for place, pupil in enumerate(wanted, start=1)}
+
+    def taught(pupil: tuple[str, int, str]) -> Taught | None:
+        variant, seed, run = pupil
+        BOARD.heading = f"student {places[pupil]} of {len(wanted)} ({variant}, seed {seed})"
         if BOARD.stop.is_set():
             raise Stopped("stopped on request")
         try:
-            found.append(_student(lake, ablation.name, schooling, variant, seed, run_id, records))
+            return _student(lake, ablation.name, schooling, variant, seed, run, records)
         except Stopped:
             raise
         except CordError as error:
-            missing.append(f"student on {variant}, seed {seed}: {error}")
+            carried.missing.append(f"student on {variant}, seed {seed}: {error}")
             ABLATION_LOG.warning("%s failed: %s", BOARD.heading, error)
-    return [taught.to_json() for taught in found]
+            return None
+
+    mine = share.part(wanted)
+    known = {pupil: taught(pupil) for pupil in mine}
+    if others is None:
+        return [one.to_json() for one in known.values() if one is not None]
+    starts = [
+        Taught(model.name, 0, _measured(lake, schooling, model.model_dump(mode="json")))
+        for model in schooling.evaluate.models
+    ]
+    BOARD.enter("the other processes' students")
+    others()
+    known |= {pupil: taught(pupil) for pupil in wanted if pupil not in known}
+    in_order = [*starts, *(known[pupil] for pupil in wanted)]
+    return [one.to_json() for one in in_order if one is not None]
 
 
 def _finished(lake: str, run_id: str) -> int:

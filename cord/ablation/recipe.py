@@ -72,6 +72,9 @@ class Ablation(Section):
     """Made in every variant."""
     variants: dict[str, Changes] = Field(min_length=1)
     """What is changed in each, by name; `{}` is the base."""
+    at_once: int = Field(default=1, ge=1, le=64)
+    """Processes that go through the grid side by side. Worth more than one where the models are
+    cord's own and it has more cores than one process fills; servers are busy with one."""
     fidelity: Literal["miniature"] | None = None
     """Whose steps can be checked one by one; then step fidelity is measured."""
     tables: tuple[ComparisonTable, ...] = Field(default=(), strict=False)

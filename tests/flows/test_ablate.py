@@ -86,6 +86,53 @@ def test_a_grid_that_is_stopped_goes_on_and_reports(factory: Factory) -> None:
     assert runs == [{"n": 2}]
 
 
+def together(factory: Factory) -> None:
+    """Four cells and two students, for two processes."""
+    grid(factory)
+    students = {**ABLATION["students"], "variants": ["cord", "greedy"]}
+    content = {**ABLATION, "name": "together", "at_once": 2, "seeds": [3, 4], "students": students}
+    (factory.folder / "ablation.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def holders(factory: Factory) -> set[int]:
+    """Processes that held a run of the lake."""
+    leases = Path(factory.lake).glob("runs/*/lease/*.json")
+    return {json.loads(lease.read_text())["holder"]["pid"] for lease in leases}
+
+
+def test_two_processes_share_a_grid(factory: Factory) -> None:
+    together(factory)
+    done = factory.cord("ablate", "ablation.yaml", "--json", "--lake", factory.lake)
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert not told["missing"]
+    assert {name: one["problems"] for name, one in told["variants"].items()} == {
+        "cord": 16,
+        "greedy": 16,
+    }
+    assert set(told["students"]) == {"start", "cord", "greedy"}
+    assert len(holders(factory)) == 2
+    assert factory.ask("select count(*) as n from runs where state = 'completed'") == [{"n": 4}]
+
+
+def test_the_other_process_ends_with_the_first_and_the_grid_goes_on(factory: Factory) -> None:
+    together(factory)
+    process = factory.start("ablate", "ablation.yaml", "--lake", factory.lake)
+    deadline = time.monotonic() + 180
+    while len(holders(factory)) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    (other,) = holders(factory) - {process.pid}
+    while Path(f"/proc/{other}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    done = factory.cord("ablate", "ablation.yaml", "--json", "--lake", factory.lake)
+    assert done.code == 0, done.err
+    assert not json.loads(done.out)["missing"]
+
+
 def test_a_cell_that_fails_is_named_and_the_others_are_done(factory: Factory) -> None:
     grid(factory, problems=3)
     content = {**ABLATION, "variants": {"cord": {}, "gone": {"problems.path": "gone.jsonl"}}}
