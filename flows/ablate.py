@@ -24,7 +24,7 @@ from cord.ablation.recipe import Ablation
 from cord.lake import Lake, open_lake
 from flows.ablate_cells import Share, carry_out_cells, key_of
 from flows.ablate_companions import companions
-from flows.ablate_students import results_of, teach
+from flows.ablate_students import student_results, teach
 from flows.at_work import in_its_own_thread
 from flows.heartbeats import beating
 from flows.launch import run_id_of
@@ -107,7 +107,7 @@ def _grid(lake: Lake, ablation: Ablation, runs: Mapping[str, str], missing: list
     }
     measured = {cell: load_measures(lake, run_id) for cell, run_id in of_cell.items()}
     known = {cell: measures for cell, measures in measured.items() if measures is not None}
-    students = results_of(ablation, known_students(lake, ablation), known)
+    students = student_results(ablation, known_students(lake, ablation), known)
     return Grid(lake, known, missing, students)
 
 

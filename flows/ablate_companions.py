@@ -96,8 +96,12 @@ def _start(lake: str, ablation: Ablation, folder: Path, share: Share) -> _Compan
         stdout=said,
         stderr=said,
         start_new_session=True,
-        # The same Prefect server too, where it is this process's own.
-        env={**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True)},
+        env={
+            "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // share.of)),
+            **os.environ,
+            # The same Prefect server too, where it is this process's own.
+            **get_current_settings().to_environment_variables(exclude_unset=True),
+        },
     )
     asked = {
         "lake": lake,

@@ -161,7 +161,7 @@ def _measured(lake: str, schooling: Schooling, model: dict[str, Any]) -> Shares:
     }
 
 
-def results_of(
+def student_results(
     ablation: Ablation,
     taught: list[dict[str, Any]],
     measured: Mapping[tuple[str, int], Measures],

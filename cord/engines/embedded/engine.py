@@ -42,8 +42,13 @@ from cord.types import Step
 BATCH = 128
 """Most requests in one batch (measured on two cores: a fifth faster than 32; 256 is no faster)."""
 THREADS = 2
-"""Intra-operation threads of each engine's worker (measured on two cores, four engines at work:
-a fifth faster than 1, though not for one request alone; results are the same)."""
+"""Intra-operation threads of each engine's worker, where torch may use as many (OMP_NUM_THREADS);
+results are the same whatever their number."""
+
+
+def usual_threads() -> int:
+    """`THREADS`, or as many as torch may use."""
+    return min(THREADS, torch.get_num_threads())
 
 
 class EmbeddedEngine:
@@ -170,12 +175,13 @@ def open_embedded(
     *,
     device: str = "cpu",
     dtype: torch.dtype | None = None,
-    threads: int = THREADS,
+    threads: int | None = None,
 ) -> EmbeddedEngine:
     """Load `cord:NAME` or a local folder.
 
-    dtype: by default `usual_dtype`. threads: of the engine's worker (torch keeps this number for
-    the whole process: threads that have not used torch yet inherit it). Raises `EngineError`.
+    dtype: by default `usual_dtype`. threads: of the engine's worker, by default `usual_threads`
+    (torch keeps this number for the whole process: threads that have not used torch yet inherit
+    it). Raises `EngineError`.
     """
     folder = model_folder(model)
     config = read_config(folder)
@@ -198,4 +204,4 @@ def open_embedded(
         ),
         scores=True,
     )
-    return EmbeddedEngine(info, causal, tokenizer, threads)
+    return EmbeddedEngine(info, causal, tokenizer, threads or usual_threads())

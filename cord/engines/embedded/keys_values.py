@@ -19,8 +19,9 @@ from transformers.cache_utils import DynamicLayer
 
 ROOM = 32
 """Columns that keys and values grow by at once."""
-STORE_BYTES = 192 * 2**20
-"""Of each engine's store: twice what 64 problems in flight need with cord's small models."""
+STORE_BYTES = 512 * 2**20
+"""Of each engine's store, at most: half as much again as 200 problems in flight need with cord's
+small models. One that is too small is of no use at all: each round reads everything again."""
 
 Segment = tuple[int, ...]
 

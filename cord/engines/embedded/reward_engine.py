@@ -18,7 +18,7 @@ from cord.engines import EngineInfo
 from cord.engines.embedded.batching import Batcher, Ticket
 from cord.engines.embedded.causal_model import CausalModel, Row, portions
 from cord.engines.embedded.chat_tokenizer import ChatTokenizer
-from cord.engines.embedded.engine import BATCH, THREADS
+from cord.engines.embedded.engine import BATCH, usual_threads
 from cord.engines.embedded.precision import computes_exactly, usual_dtype, widen_norms
 from cord.engines.embedded.reward_model import RIGHT, load
 from cord.engines.embedded.sampling import rounded
@@ -85,7 +85,7 @@ class EmbeddedRewardEngine:
 
 
 def open_embedded_reward(
-    model: str, *, device: str = "cpu", dtype: torch.dtype | None = None, threads: int = THREADS
+    model: str, *, device: str = "cpu", dtype: torch.dtype | None = None, threads: int | None = None
 ) -> EmbeddedRewardEngine:
     """Load `cord:NAME` or a local folder; the arguments are `open_embedded`'s. Raises
     `EngineError`."""
@@ -108,4 +108,4 @@ def open_embedded_reward(
         scores=False,
         scoring=f"a reward at each {STEP_REWARD_TOKEN}",
     )
-    return EmbeddedRewardEngine(info, causal, tokenizer, threads)
+    return EmbeddedRewardEngine(info, causal, tokenizer, threads or usual_threads())
