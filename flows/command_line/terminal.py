@@ -157,7 +157,8 @@ def _plain_lines(board: Board, over: threading.Event) -> None:
         elif board.work != "problems" and time.monotonic() - shown > PLAIN_EVERY_S:
             shown = time.monotonic()
             done = f"{board.done} of {board.total} {board.work}"
-            say(f"cord: {stage}: {', '.join(filter(None, (done, board.detail, _figures(board))))}")
+            told = ", ".join(filter(None, (done, board.detail, _figures(board))))
+            say(f"cord: {board.stage}: {told}")
         elif board.detail and time.monotonic() - shown > PLAIN_EVERY_S:
             shown = time.monotonic()
             say(f"cord: {board.stage}: {board.detail}")
