@@ -3,7 +3,7 @@
     python -m benchmarks.paper [--quick] [--json] [--lake DIR]
 
 Runs `cord ablate recipes/ablation-miniature.yaml` (24 variants, three seeds, 200 held-out problems,
-21 students; hours on a busy machine) into a lake of its own, or goes on with the one that is
+21 students; 85 minutes on two slow cores) into a lake of its own, or goes on with the one that is
 named, and prints each claim with its figure. With `--quick`: 40 problems, one seed, no students.
 """
 
@@ -69,7 +69,7 @@ def figures_of(told: dict[str, Any], minutes: float | None) -> list[Figure]:
 
 def _of_students(students: dict[str, Any]) -> list[Figure]:
     score = {name: one["pass@1"]["miniature"]["mean"] for name, one in students.items()}
-    teacher = max(score[name] for name in ("ada", "ben", "cyd"))
+    teacher = max(score[f"model {name}"] for name in ("ada", "ben", "cyd"))
     unit = "Pass@1"
     return [
         at_least("student on CoRD over curation", score["cord"] - score["curation"], 0.0, unit),

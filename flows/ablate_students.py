@@ -118,7 +118,8 @@ def teach(
         Taught(model.name, 0, _measured(lake, schooling, model.model_dump(mode="json")))
         for model in schooling.evaluate.models
     ]
-    BOARD.enter("the other processes' students")
+    BOARD.heading = "the other processes' students"
+    BOARD.begin(0)
     others()
     known |= {pupil: taught(pupil) for pupil in wanted if pupil not in known}
     in_order = [*starts, *(known[pupil] for pupil in wanted)]
@@ -167,10 +168,11 @@ def student_results(
     measured: Mapping[tuple[str, int], Measures],
 ) -> list[StudentResult]:
     """What the students came to, over seeds, in the order of the recipe; first the models that are
-    only compared with."""
+    only compared with, as `model NAME`: a teacher has the name of a variant, often."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for one in taught:
-        by_name.setdefault(one["name"], []).append(one)
+        name = one["name"] if one["records"] else f"model {one['name']}"
+        by_name.setdefault(name, []).append(one)
     return [
         StudentResult(
             name=name,

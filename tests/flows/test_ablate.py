@@ -69,7 +69,7 @@ def test_a_grid_that_is_stopped_goes_on_and_reports(factory: Factory) -> None:
     assert set(told["variants"]) == {"cord", "greedy"}
     assert told["variants"]["cord"]["problems"] == 8
     assert 0 <= told["variants"]["cord"]["fidelity"]["mean"] <= 1
-    assert set(told["students"]) == {"start", "cord"}
+    assert set(told["students"]) == {"model start", "cord"}
     assert told["students"]["cord"]["records"] > 0
     assert not told["missing"]
     assert all(path.read_bytes() == content for path, content in first.items())
@@ -110,7 +110,7 @@ def test_two_processes_share_a_grid(factory: Factory) -> None:
         "cord": 16,
         "greedy": 16,
     }
-    assert set(told["students"]) == {"start", "cord", "greedy"}
+    assert set(told["students"]) == {"model start", "cord", "greedy"}
     assert len(holders(factory)) == 2
     assert factory.ask("select count(*) as n from runs where state = 'completed'") == [{"n": 4}]
 
