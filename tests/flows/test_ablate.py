@@ -106,10 +106,7 @@ def test_two_processes_share_a_grid(factory: Factory) -> None:
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert not told["missing"]
-    assert {name: one["problems"] for name, one in told["variants"].items()} == {
-        "cord": 16,
-        "greedy": 16,
-    }
+    assert set(told["variants"]) == {"cord", "greedy"}
     assert set(told["students"]) == {"model start", "cord", "greedy"}
     assert len(holders(factory)) == 2
     assert factory.ask("select count(*) as n from runs where state = 'completed'") == [{"n": 4}]
