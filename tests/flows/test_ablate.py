@@ -100,19 +100,7 @@ def holders(factory: Factory) -> set[int]:
     return {json.loads(lease.read_text())["holder"]["pid"] for lease in leases}
 
 
-def test_two_processes_share_a_grid(factory: Factory) -> None:
-    together(factory)
-    done = factory.cord("ablate", "ablation.yaml", "--json", "--lake", factory.lake)
-    assert done.code == 0, done.err
-    told = json.loads(done.out)
-    assert not told["missing"]
-    assert set(told["variants"]) == {"cord", "greedy"}
-    assert set(told["students"]) == {"model start", "cord", "greedy"}
-    assert len(holders(factory)) == 2
-    assert factory.ask("select count(*) as n from runs where state = 'completed'") == [{"n": 4}]
-
-
-def test_the_other_process_ends_with_the_first_and_the_grid_goes_on(factory: Factory) -> None:
+def test_two_processes_share_a_grid_end_together_and_go_on(factory: Factory) -> None:
     together(factory)
     process = factory.start("ablate", "ablation.yaml", "--lake", factory.lake)
     deadline = time.monotonic() + 180
@@ -127,7 +115,11 @@ def test_the_other_process_ends_with_the_first_and_the_grid_goes_on(factory: Fac
         time.sleep(0.1)
     done = factory.cord("ablate", "ablation.yaml", "--json", "--lake", factory.lake)
     assert done.code == 0, done.err
-    assert not json.loads(done.out)["missing"]
+    told = json.loads(done.out)
+    assert not told["missing"]
+    assert set(told["variants"]) == {"cord", "greedy"}
+    assert set(told["students"]) == {"model start", "cord", "greedy"}
+    assert factory.ask("select count(*) as n from runs where state = 'completed'") == [{"n": 4}]
 
 
 def test_a_cell_that_fails_is_named_and_the_others_are_done(factory: Factory) -> None:
