@@ -36,7 +36,9 @@ async def decoded(made: Recipe, ensemble: Ensemble) -> list[Decoding]:
     )
     done = [one async for one in ended]
     assert all(isinstance(one, Decoding) for one in done)
-    return [one for one in done if isinstance(one, Decoding)]
+    ended_ones = [one for one in done if isinstance(one, Decoding)]
+    # They come as they end, and which of two ends first is the machine's affair.
+    return sorted(ended_ones, key=lambda one: one.problem.id)
 
 
 def asked(name: str) -> int:
