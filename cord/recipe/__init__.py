@@ -16,20 +16,17 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from cord.recipe.beside import find_beside
+from cord.recipe.contract import ContractSettings
+from cord.recipe.decontaminate import DecontaminateSettings, sets_alone
+from cord.recipe.deduplicate import DeduplicateSettings
 from cord.recipe.models import VLLM_MEMORY_SHARE, Model, ServeSettings, Teacher, Writer
 from cord.recipe.problems import ProblemSource
+from cord.recipe.publish import PathBound, PublishSettings
 from cord.recipe.roles import INTEGRATOR, JUDGE, META_PROVER, REWARD_MODEL, SCORERS
 from cord.recipe.run import RunSettings
 from cord.recipe.search import PathScore, SearchSettings
 from cord.recipe.section import SAFE_NAME, Section
-from cord.recipe.stages import (
-    ContractSettings,
-    DeduplicateSettings,
-    PathBound,
-    PublishSettings,
-    VerifySettings,
-    domain_alone,
-)
+from cord.recipe.verify import VerifySettings, domain_alone
 
 __all__ = [
     "INTEGRATOR",
@@ -38,6 +35,7 @@ __all__ = [
     "REWARD_MODEL",
     "SAFE_NAME",
     "ContractSettings",
+    "DecontaminateSettings",
     "DeduplicateSettings",
     "Model",
     "PathBound",
@@ -76,6 +74,9 @@ class Recipe(Section):
     run: RunSettings = RunSettings()
     verify: Annotated[VerifySettings, BeforeValidator(domain_alone)] = VerifySettings()
     deduplicate: DeduplicateSettings = DeduplicateSettings()
+    decontaminate: Annotated[DecontaminateSettings, BeforeValidator(sets_alone)] = (
+        DecontaminateSettings()
+    )
     contract: ContractSettings = ContractSettings()
     publish: PublishSettings = PublishSettings()
 

@@ -1,0 +1,24 @@
+"""Against which evaluation sets records are checked."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from cord.recipe.section import Section
+
+
+class DecontaminateSettings(Section):
+    """Records that share so many words in a row with an evaluation set are set aside."""
+
+    against: tuple[str, ...] = Field(default=(), strict=False)
+    """Sets by name (`cord.decontamination.sets`), files (`.jsonl`, `.jsonl.gz`, `.parquet`,
+    `.txt`) relative to the recipe, or hub names (`hf:HuggingFaceH4/MATH-500`). None: not checked."""
+    words: Literal[8, 13] = 13
+    """Length of the n-grams."""
+
+
+def sets_alone(value: object) -> object:
+    """`decontaminate: [aime24, math500]` for `decontaminate: {against: [...]}`."""
+    return {"against": value} if isinstance(value, list | tuple) else value
