@@ -25,7 +25,7 @@ from cord.engines.wrapped import WrappedEngine
 from cord.errors import EngineError
 from cord.prompts import merging_instructions
 from cord.recipe import Model, Recipe, find_beside
-from cord.recipe.roles import INTEGRATOR, JUDGE, META_PROVER, REWARD_MODEL
+from cord.recipe.roles import ANSWER_JUDGE, INTEGRATOR, JUDGE, META_PROVER, REWARD_MODEL
 from cord.scoring import Criterion
 from cord.scoring.binary import BinaryJudgement
 from cord.scoring.predictive import PredictivePerplexity
@@ -151,6 +151,8 @@ class Ensemble:
     """Where the criterion asks one."""
     integrator: Seat | None = None
     """Where whole trajectories are merged."""
+    answer_judge: Engine | None = None
+    """Where a model judges open answers."""
 
     async def start(self) -> None:
         """Start the servers that cord serves itself, all at once, and try what they can do.
@@ -192,6 +194,8 @@ class Ensemble:
             found[JUDGE] = self.judge
         if self.integrator is not None:
             found[INTEGRATOR] = self.integrator.engine
+        if self.answer_judge is not None:
+            found[ANSWER_JUDGE] = self.answer_judge
         return found
 
     @property
@@ -228,6 +232,7 @@ def open_ensemble(recipe: Recipe, folder: Path) -> Ensemble:
     roles = recipe.roles
     meta_prover = opened(recipe.meta_prover_model, META_PROVER)
     judge = opened(roles[JUDGE], JUDGE) if JUDGE in roles else None
+    answer_judge = opened(roles[ANSWER_JUDGE], ANSWER_JUDGE) if ANSWER_JUDGE in roles else None
     reward_model = (
         open_reward_engine(roles[REWARD_MODEL], folder, patience) if REWARD_MODEL in roles else None
     )
@@ -251,4 +256,4 @@ def open_ensemble(recipe: Recipe, folder: Path) -> Ensemble:
         criterion = MaxLength(recipe.search.max_step_tokens)
     else:
         criterion = PredictivePerplexity(meta_prover)
-    return Ensemble(teachers, meta_prover, criterion, judge, reward_model, integrator)
+    return Ensemble(teachers, meta_prover, criterion, judge, reward_model, integrator, answer_judge)

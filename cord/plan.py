@@ -9,13 +9,13 @@ Shard counts, workers, urls and folders are execution and enter neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from cord.engines import EngineInfo
 from cord.fingerprint import fingerprint
-from cord.recipe import PublishSettings, Recipe, SearchSettings
-from cord.recipe.roles import INTEGRATOR, JUDGE, META_PROVER, REWARD_MODEL, SCORERS
+from cord.recipe import JudgeSettings, PublishSettings, Recipe, SearchSettings, VerifySettings
+from cord.recipe.roles import ANSWER_JUDGE, INTEGRATOR, JUDGE, META_PROVER, REWARD_MODEL, SCORERS
 from cord.search import ALGORITHM
 from cord.types import Problem, Quarantined
 
@@ -98,13 +98,24 @@ def identify(
 ) -> Identity:
     """Name a run of `recipe` over these problems."""
     search = search_fingerprint(recipe, engines)
-    keys = {problem.id: problem_key(search, problem) for problem in problems}
+    keys: dict[str, str] = {}
+    later: dict[str, object] = {}
+    domains: list[str] = []
+    for problem in problems:
+        keys[problem.id] = problem_key(search, problem)
+        if problem.domain is not None:
+            domains.append(f"{problem.id} {problem.domain}")
+    if domains:
+        later["domains"] = sorted(domains)
+    if ANSWER_JUDGE in engines:
+        later[ANSWER_JUDGE] = engines[ANSWER_JUDGE].identity
     run = fingerprint(
         {
+            **later,
             "name": recipe.name,
             "keys": sorted(keys.values()),
             "quarantined": sorted(f"{q.stage} {q.source} {q.reason}" for q in quarantined),
-            "verify": recipe.verify.model_dump(mode="json"),
+            "verify": _judgement(recipe),
             "deduplicate": recipe.deduplicate.model_dump(mode="json"),
             "contract": recipe.contract.model_dump(mode="json"),
             "publish": _publication(recipe.publish),
@@ -119,6 +130,31 @@ def _publication(publish: PublishSettings) -> dict[str, object]:
     return settings if publish.path is not None else {"keep": settings["keep"]}
 
 
-def verdict_key(recipe: Recipe, key: str) -> str:
-    """Name the judgement of one problem's trajectories."""
-    return fingerprint({"key": key, "verify": recipe.verify.model_dump(mode="json")})
+def _judgement(recipe: Recipe) -> dict[str, object]:
+    """What decides verdicts. Settings that older runs did not have, at their defaults, name the
+    same judgement; of the judge the model counts, not where it is served."""
+    settings = recipe.verify.model_dump(mode="json", exclude={"judge"})
+    for name, field in VerifySettings.model_fields.items():
+        if name not in ("domain", "time_limit_s") and settings.get(name) == field.default:
+            settings.pop(name, None)
+    if (model := recipe.answer_judge_model) is not None:
+        judge = recipe.verify.judge or JudgeSettings()
+        settings["judge"] = {**judge.model_dump(mode="json"), "model": model.model}
+    return settings
+
+
+def verdict_keys(recipe: Recipe) -> Callable[[str, str | None], str]:
+    """For many at once: `verdict_key` of one recipe, as a function of (key, domain)."""
+    settings = _judgement(recipe)
+
+    def name(key: str, domain: str | None) -> str:
+        own = settings if domain is None else {**settings, "domain": domain}
+        return fingerprint({"key": key, "verify": own})
+
+    return name
+
+
+def verdict_key(recipe: Recipe, key: str, domain: str | None = None) -> str:
+    """Name the judgement of one problem's trajectories, in the problem's own `domain` if it has
+    one."""
+    return verdict_keys(recipe)(key, domain)

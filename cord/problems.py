@@ -15,15 +15,17 @@ from decimal import Decimal
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 from cord.answers import extract_answer
 from cord.errors import ProblemsError
 from cord.recipe import ProblemSource
 from cord.sources import RawRow, open_rows
-from cord.types import Problem, Quarantined, Shard
+from cord.types import Domain, Problem, Quarantined, Shard
 
 DEFAULT_ID_COLUMN = "id"
 MAX_ID_CHARACTERS = 500
+_DOMAINS: tuple[Domain, ...] = get_args(Domain)
 MAX_EXPONENT = 400
 """Of a number that is written out; a double's is smaller."""
 
@@ -45,6 +47,7 @@ def read_problems(source: ProblemSource, folder: Path) -> ProblemSet:
     """
     reader = _Reader(source)
     wanted = (source.id or DEFAULT_ID_COLUMN, source.question, source.answer)
+    wanted += (source.domain,) if source.domain else ()
     with open_rows(source, folder, wanted) as rows:
         for row in islice(rows, source.limit):
             reader.take(row)
@@ -92,7 +95,8 @@ class _Reader:
         question = self._question(row)
         answer, *alternatives = self._answers(row)
         id_ = self._id(row, question)
-        return Problem(id_, question, answer, tuple(alternatives), row.source)
+        domain = self._domain(row)
+        return Problem(id_, question, answer, tuple(alternatives), row.source, domain)
 
     def _value(self, row: RawRow, column: str) -> object:
         if column not in row.values:
@@ -120,6 +124,19 @@ class _Reader:
                 raise _BadRowError(f"{name} holds no {_RULES[self.source.answer_rule]}")
             found[answer] = None
         return list(found)
+
+    def _domain(self, row: RawRow) -> Domain | None:
+        column = self.source.domain
+        if column is None or (value := self._value(row, column)) is None:
+            return None
+        name = value.strip().lower() if isinstance(value, str) else ""
+        if isinstance(value, str) and not name:
+            return None
+        for domain in _DOMAINS:
+            if name == domain:
+                return domain
+        told = f"{value[:100]!r}" if isinstance(value, str) else _kind(value)
+        raise _BadRowError(f"the domain ({column!r}) is {told}; there is: {', '.join(_DOMAINS)}")
 
     def _id(self, row: RawRow, question: str) -> str:
         column = self.source.id or DEFAULT_ID_COLUMN
@@ -150,6 +167,7 @@ class _Reader:
             "id": self.source.id,
             "question": self.source.question,
             "answer": self.source.answer,
+            "domain": self.source.domain,
         }
         missing = [
             f"problems.{key}: {_no_column(path, column, list(self.columns))}"

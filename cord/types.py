@@ -12,7 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Outcome = Literal["correct", "wrong", "undecided"]
-Domain = Literal["math", "numeric", "choice", "span", "code", "judge"]
+Domain = Literal[
+    "math", "numeric", "choice", "yes-no-maybe", "span", "tatqa", "code", "judge"
+]
+"""What kind of answer a problem has, and so how one is judged (`cord.verification`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Problem:
     """Other spellings of the same answer; the best-scored one counts (method.md, part 2)."""
     source: str = ""
     """Where it was read: `file:line` or `dataset:row`."""
+    domain: Domain | None = None
+    """Where it has one of its own; else the recipe's."""
 
     @property
     def answers(self) -> tuple[str, ...]:

@@ -22,13 +22,14 @@ from cord.recipe.deduplicate import DeduplicateSettings
 from cord.recipe.models import VLLM_MEMORY_SHARE, Model, ServeSettings, Teacher, Writer
 from cord.recipe.problems import ProblemSource
 from cord.recipe.publish import PathBound, PublishSettings
-from cord.recipe.roles import INTEGRATOR, JUDGE, META_PROVER, REWARD_MODEL, SCORERS
+from cord.recipe.roles import ANSWER_JUDGE, INTEGRATOR, JUDGE, META_PROVER, REWARD_MODEL, SCORERS
 from cord.recipe.run import RunSettings
 from cord.recipe.search import PathScore, SearchSettings
 from cord.recipe.section import SAFE_NAME, Section
-from cord.recipe.verify import VerifySettings, domain_alone
+from cord.recipe.verify import JudgeSettings, VerifySettings, domain_alone
 
 __all__ = [
+    "ANSWER_JUDGE",
     "INTEGRATOR",
     "JUDGE",
     "META_PROVER",
@@ -37,6 +38,7 @@ __all__ = [
     "ContractSettings",
     "DecontaminateSettings",
     "DeduplicateSettings",
+    "JudgeSettings",
     "Model",
     "PathBound",
     "PathScore",
@@ -94,6 +96,13 @@ class Recipe(Section):
                 raise ValueError(
                     f"{key} {named!r} is none of the teachers ({', '.join(names)}); name one of "
                     "them, or give a model of its own"
+                )
+        if self.verify.judge is not None:
+            named = self.verify.judge.model
+            if isinstance(named, str) and named not in names:
+                raise ValueError(
+                    f"verify.judge.model {named!r} is none of the teachers ({', '.join(names)}); "
+                    "name one of them, or give a model of its own"
                 )
         if taken := [name for name in names if name in self.roles]:
             raise ValueError(
@@ -173,6 +182,15 @@ class Recipe(Section):
         return model if isinstance(model, Writer) else Writer(**dict(model))
 
     @property
+    def answer_judge_model(self) -> Model | None:
+        """The model that judges open answers; None where no recipe asks for it."""
+        settings = self.verify.judge
+        if self.verify.domain != "judge" and settings is None:
+            return None
+        named = settings.model if settings is not None else None
+        return self._model(named or self.judge or self.meta_prover)
+
+    @property
     def roles(self) -> Mapping[str, Model]:
         """The models beside the teachers that this recipe needs, by the names in
         `cord.recipe.roles`."""
@@ -181,6 +199,8 @@ class Recipe(Section):
             needed[SCORERS[self.search.criterion]] = scorer
         if (integrator := self.integrator_writer) is not None:
             needed[INTEGRATOR] = integrator
+        if (answer_judge := self.answer_judge_model) is not None:
+            needed[ANSWER_JUDGE] = answer_judge
         return needed
 
     def _model(self, named: str | Model) -> Model:

@@ -28,6 +28,9 @@ class ProblemSource(Section):
     answer: str = "answer"
     answer_rule: Literal["as-is", "gsm8k", "boxed"] = "as-is"
     """How the answer is taken out of its column: whole, behind `####`, or from `\\boxed{}`."""
+    domain: str | None = Field(default=None, min_length=1)
+    """Column with what kind of answer a problem has (`math`, `span` ...), where they differ; a row
+    that leaves it empty is judged by `verify.domain`."""
     limit: int | None = Field(default=None, ge=1)
     """Only the first so many rows."""
 

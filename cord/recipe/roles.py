@@ -8,6 +8,8 @@ JUDGE = "judge"
 """Says yes or no (`search.criterion: binary`)."""
 REWARD_MODEL = "reward-model"
 """Rewards steps (`search.criterion: process-reward`)."""
+ANSWER_JUDGE = "answer-judge"
+"""Says whether an open answer is right (`verify: {domain: judge}`)."""
 INTEGRATOR = "integrator"
 """Merges whole trajectories (`search.strategy: integration`)."""
 
