@@ -104,7 +104,9 @@ def _decode(lake: Lake, document: RunDocument, shard: int) -> DecodedShard:
     quarantined = [one for one in in_order if isinstance(one, Quarantined)]
     return DecodedShard(
         steps=[r for d in decodings for r in step_rows(run_id, keys[d.problem.id], d)],
-        trajectories=[r for d in decodings for r in trajectory_rows(run_id, keys[d.problem.id], d)],
+        trajectories=[
+            row for d in decodings for row in trajectory_rows(run_id, keys[d.problem.id], d, shard)
+        ],
         costs=[
             *(
                 row

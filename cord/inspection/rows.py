@@ -28,6 +28,7 @@ ONCE: Mapping[str, tuple[str, ...]] = {
     "verdicts": ("run_id", "key", "problem_id", "rank"),
     # Two torn lines have neither problem nor key; their place tells them apart.
     "quarantine": tuple(SCHEMAS["quarantine"].names),
+    "dropped": tuple(SCHEMAS["dropped"].names),
 }
 """What names a row of each table: no two have the same."""
 

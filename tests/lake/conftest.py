@@ -84,6 +84,7 @@ FILLINGS: dict[str, dict[str, Any]] = {
     "costs": {"teacher": "a", "proposals": 1, "tokens": 5, "kept_tokens": 5, "prompt_tokens": 9},
     "verdicts": {"outcome": "correct", "method": "exact", "reason": "2 = 2", "answer": "2"},
     "quarantine": {"stage": "read", "reason": "torn", "content": "{"},
+    "dropped": {"stage": "deduplicate", "kind": "exact", "of": "p0", "reason": "p0 asks it too"},
     "records": {
         "question": "1+1?",
         "answer": "2",

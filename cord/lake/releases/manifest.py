@@ -11,8 +11,10 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from cord.fingerprint import canonical_bytes
+from cord.lake.tables.schemas import CAME_LATER
 
 _BATCH_ROWS = 1024
+_NO_CONTENT = ("run_id", *CAME_LATER["records"])
 
 
 class ReleasedFile(BaseModel):
@@ -65,12 +67,13 @@ def content_hash(batches: Iterable[pa.RecordBatch]) -> str:
 
     Each row's canonical JSON is hashed, the digests are sorted by (problem_id, rank, digest) and
     hashed together. `run_id` stays out of it: a run that makes the same records makes the same
-    content. Keeps 32 bytes a row in memory. Raises ValueError for NaN or an infinite score."""
+    content. So do the signals, which are computed from the rest: older records lack them. Keeps 32 bytes a row in memory. Raises ValueError for NaN or an infinite score."""
     digests: list[tuple[str, int, bytes]] = []
     for batch in batches:
         for start in range(0, batch.num_rows, _BATCH_ROWS):
             for row in batch.slice(start, _BATCH_ROWS).to_pylist():
-                del row["run_id"]
+                for name in _NO_CONTENT:
+                    row.pop(name, None)
                 digest = sha256(canonical_bytes(row)).digest()
                 digests.append((row["problem_id"], row["rank"], digest))
     whole = sha256()

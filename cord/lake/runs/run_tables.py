@@ -6,10 +6,13 @@ search. Should two runs have decoded the same key at once, the one with the smal
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from cord.lake.runs.run import check_run_id
-from cord.lake.tables.query import query
+from cord.lake.tables.query import WORK, query, stream
 from cord.lake.tables.rows import Row
 from cord.records import Judged
 
@@ -19,13 +22,24 @@ if TYPE_CHECKING:
 
 def decoded_sql(run_id: str, shard: int | None = None) -> str:
     """A SELECT of a run's trajectories (of one shard), with `question`, `reference` and
-    `alternatives` of their problems."""
-    where = "" if shard is None else f"and p.shard = {int(shard)}"
+    `alternatives` and `domain` of their problems."""
+    return _decoded_sql(run_id, "" if shard is None else f"and shard = {int(shard)}")
+
+
+def _decoded_sql(run_id: str, of_plan: str, of_trajectories: str = "") -> str:
+    # Which run's rows count is found from keys alone: the texts of a run may be gigabytes.
     return f"""
-        select p.question, p.answer as reference, p.alternatives, t.*
-        from problems p join trajectories t on t.key = p.key and t.problem_id = p.problem_id
-        where p.run_id = '{check_run_id(run_id)}' {where}
-        qualify t.run_id = min(t.run_id) over (partition by t.key)
+        with planned as (
+            select key, problem_id, question, answer as reference, alternatives, domain
+            from problems where run_id = '{check_run_id(run_id)}' {of_plan}
+        ), made as (
+            select t.key, min(t.run_id) as run_id
+            from trajectories t semi join planned using (key) group by t.key
+        )
+        select p.question, p.reference, p.alternatives, p.domain, t.*
+        from planned p join made m on m.key = p.key
+        join (select * from trajectories {of_trajectories}) t
+        on t.key = p.key and t.problem_id = p.problem_id and t.run_id = m.run_id
     """
 
 
@@ -79,21 +93,49 @@ def keys_decoded(lake: Lake) -> set[str]:
 
 
 def trajectories_of(lake: Lake, run_id: str, shard: int | None = None) -> list[Row]:
-    """Rows of `decoded_sql`, by problem and rank."""
+    """Rows of `decoded_sql`, by problem and rank: all at once, so for small runs only."""
     sql = f"select * from ({decoded_sql(run_id, shard)}) order by problem_id, rank"
     rows: list[Row] = query(lake, sql).to_pylist()
     return rows
 
 
-def verdicts_of(lake: Lake, keys: set[str]) -> dict[tuple[str, int], Row]:
+def trajectory_batches(
+    lake: Lake, run_id: str, shard: int, columns: Sequence[str] = ("*",), rows: int = 4096
+) -> Iterator[pa.RecordBatch]:
+    """The same of one shard, so many at a time, in columns of `decoded_sql`."""
+    # Where all are this run's own, files of other shards need not be opened.
+    own = f"where run_id = '{check_run_id(run_id)}' and shard = {int(shard)}"
+    found = query(
+        lake,
+        f"with planned as (select key from problems {own}) "
+        f"select count(*) as n, count(*) filter (run_id = '{run_id}' and shard = {int(shard)}) "
+        "as own from (select run_id, key, shard from trajectories) semi join planned using (key)",
+        limits=WORK,
+    ).to_pylist()[0]
+    made = _decoded_sql(
+        run_id, f"and shard = {int(shard)}", own if found["n"] == found["own"] else ""
+    )
+    sql = f"select {', '.join(columns)} from ({made}) order by problem_id, rank"
+    with stream(lake, sql, limits=WORK) as batches:
+        for batch in batches:
+            for start in range(0, batch.num_rows, rows):
+                yield batch.slice(start, rows)
+
+
+def verdicts_of(lake: Lake, keys: Collection[str]) -> dict[tuple[str, int], Row]:
     """Verdicts by (judgement key, rank), for the given judgement keys."""
     if not keys:
         return {}
-    rows = query(lake, "select * from verdicts order by run_id").to_pylist()
+    wanted = pa.table({"key": pa.array(sorted(keys), pa.string())})
+    rows = query(
+        lake,
+        "select * from verdicts semi join wanted using (key) order by run_id",
+        limits=WORK,
+        beside={"wanted": wanted},
+    ).to_pylist()
     found: dict[tuple[str, int], Row] = {}
     for row in rows:
-        if row["key"] in keys:
-            found.setdefault((row["key"], row["rank"]), row)
+        found.setdefault((row["key"], row["rank"]), row)
     return found
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import shutil
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +27,13 @@ from cord.lake.releases.release import find_release
 from cord.lake.stores.store import Store
 from cord.lake.tables.schemas import SCHEMAS
 from cord.lake.tables.select_only import sentence, views_used
-from cord.lake.tables.views import VIEWS, define_views, literal
+from cord.lake.tables.views import VIEWS, define_rows, define_views, literal
 
 _BATCH_ROWS = 16_384
 _SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_persistent_secrets": "false",
-    "temp_directory": "",
     "python_enable_replacements": "false",
 }
 _checked_extensions: set[str] = set()
@@ -50,41 +51,59 @@ class QueryLimits:
     """DuckDB's `memory_limit`; the result that is handed out does not count."""
     threads: int | None = None
     """By default one for each core."""
+    spills: bool = False
+    """What does not fit goes to the system's temporary folder, instead of ending the query."""
+
+
+WORK = QueryLimits(seconds=86_400.0, memory="1GB", spills=True)
+"""For a run's own stages: they may take as long as the data is large, and no more memory."""
 
 
 def query(
-    lake: Lake, sql: str, release: str | None = None, limits: QueryLimits | None = None
+    lake: Lake,
+    sql: str,
+    release: str | None = None,
+    limits: QueryLimits | None = None,
+    beside: Mapping[str, pa.Table] | None = None,
 ) -> pa.Table:
     """The answer to one SELECT over the views of `cord.lake.tables.views`, in one piece.
 
-    With `release` (`demo@1`) the views show what was there when it was published. Raises
-    `UsageError` for what is wrong with the question, `LakeError` where the lake fails."""
-    with stream(lake, sql, release, limits) as batches:
+    With `release` (`demo@1`) the views show what was there when it was published; `beside` are
+    further tables by name. Raises `UsageError` for what is wrong with the question, `LakeError`
+    where the lake fails."""
+    with stream(lake, sql, release, limits, beside) as batches:
         return batches.read_all()
 
 
 @contextmanager
 def stream(
-    lake: Lake, sql: str, release: str | None = None, limits: QueryLimits | None = None
+    lake: Lake,
+    sql: str,
+    release: str | None = None,
+    limits: QueryLimits | None = None,
+    beside: Mapping[str, pa.Table] | None = None,
 ) -> Iterator[pa.RecordBatchReader]:
     """Like `query`, batch by batch: for answers that are larger than memory."""
-    limits = limits or QueryLimits()
+    limits, beside = limits or QueryLimits(), beside or {}
     try:
         sql.encode()
     except UnicodeEncodeError:
         raise UsageError("the SQL is not valid UTF-8") from None
     extensions = _extensions(lake.store)
-    connection = _open(limits, extensions)
+    spill = tempfile.mkdtemp(prefix="cord-query-") if limits.spills else ""
+    connection = _open(limits, extensions, spill)
     clock = threading.Timer(limits.seconds, connection.interrupt)
     clock.daemon = True
     try:
         # Only what DuckDB raises is translated, never what the caller does with the batches.
         with _speaking(limits, lake.store):
-            used = views_used(connection, sql, VIEWS)
+            used = views_used(connection, sql, (*VIEWS, *beside))
             pinned = find_release(lake, release) if release else None
             if used.intersection(SCHEMAS):
                 _connect(connection, lake.store, extensions)
-            define_views(connection, lake, sorted(used), pinned)
+            define_views(connection, lake, sorted(used.difference(beside)), pinned)
+            for name, rows in beside.items():
+                define_rows(connection, name, rows)
             _lock(connection, lake.store)
             clock.start()
             answer = connection.execute(sql).to_arrow_reader(_BATCH_ROWS)
@@ -97,6 +116,8 @@ def stream(
     finally:
         clock.cancel()
         connection.close()
+        if spill:
+            shutil.rmtree(spill, ignore_errors=True)
 
 
 def _batches(
@@ -118,12 +139,13 @@ def _told_apart(names: list[str]) -> list[str]:
     return list(taken)
 
 
-def _open(limits: QueryLimits, needed: set[str]) -> duckdb.DuckDBPyConnection:
+def _open(limits: QueryLimits, needed: set[str], spill: str = "") -> duckdb.DuckDBPyConnection:
     unsigned = "true" if _checked_extensions >= needed else "false"
     connection = duckdb.connect(
         ":memory:",
         config={
             **_SETTINGS,
+            "temp_directory": spill,
             "memory_limit": limits.memory,
             "allow_unsigned_extensions": unsigned,
         },

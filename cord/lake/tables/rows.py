@@ -32,6 +32,7 @@ def problem_rows(
             "source": problem.source,
             "key": keys[problem.id],
             "shard": shards.get(problem.id, REUSED),
+            "domain": problem.domain,
         }
         for problem in problems
     ]
@@ -45,6 +46,7 @@ def to_problem(row: Mapping[str, Any]) -> Problem:
         answer=row["answer"],
         alternatives=tuple(row["alternatives"]),
         source=row["source"],
+        domain=row["domain"],
     )
 
 
@@ -76,7 +78,9 @@ def step_rows(run_id: str, key: str, decoding: Decoding) -> list[Row]:
     ]
 
 
-def trajectory_rows(run_id: str, key: str, decoding: Decoding) -> list[Row]:
+def trajectory_rows(
+    run_id: str, key: str, decoding: Decoding, shard: int | None = None
+) -> list[Row]:
     """The last beam of a problem's search, by rank."""
     return [
         {
@@ -95,6 +99,7 @@ def trajectory_rows(run_id: str, key: str, decoding: Decoding) -> list[Row]:
             "proposed_tokens": decoding.proposed_tokens,
             "missing": list(decoding.missing),
             "scores": [step.score for step in trajectory.steps],
+            "shard": shard,
         }
         for rank, trajectory in enumerate(decoding.trajectories)
     ]

@@ -12,6 +12,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from cord.signals.columns import DUCKDB_TYPES, SIGNALS
+
 _TEXTS: Final = pa.list_(pa.string())
 _MESSAGE: Final = pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())])
 
@@ -31,6 +33,7 @@ PROBLEMS: Final = columns(
         "source": pa.string(),  # file:line or dataset:row
         "key": pa.string(),
         "shard": pa.int32(),  # -1: decoded by an earlier run
+        "domain": pa.string(),  # of its own; null: the recipe's
     }
 )
 
@@ -74,6 +77,7 @@ TRAJECTORIES: Final = columns(
         "proposed_tokens": pa.int32(),  # sampled for the whole problem, thrown away included
         "missing": _TEXTS,  # teachers that could not be reached in some round
         "scores": pa.list_(pa.float64()),  # behind each step, in order; null in older rows
+        "shard": pa.int32(),  # of the run that decoded it; null in older rows
     }
 )
 
@@ -117,6 +121,24 @@ QUARANTINE: Final = columns(
     }
 )
 
+DROPPED: Final = columns(
+    {
+        "run_id": pa.string(),
+        "stage": pa.string(),  # deduplicate or decontaminate
+        "problem_id": pa.string(),
+        "rank": pa.int32(),
+        "kind": pa.string(),  # exact or near duplicate, or overlap with an evaluation item
+        "of": pa.string(),  # the problem (or the rank, of one problem) that stays; the item's id
+        "source": pa.string(),  # the release or the evaluation set that has it; empty: this run
+        "similarity": pa.float64(),  # of a duplicate: Jaccard, 1 for an exact one
+        "words": pa.int32(),  # of an overlap: so many in a row
+        "matched": pa.string(),  # of an overlap: the text, as it stands in the record
+        "reason": pa.string(),  # one sentence
+    }
+)
+"""Correct records that are not published, each with its evidence; several rows where there is
+more than one reason. A problem that has no other record is in `quarantine` too."""
+
 RECORDS: Final = columns(
     {
         "problem_id": pa.string(),
@@ -131,6 +153,8 @@ RECORDS: Final = columns(
         "key": pa.string(),
         "rank": pa.int32(),
         "missing": _TEXTS,  # teachers that could not be reached in some round of its search
+        "domain": pa.string(),  # by whose rules it was judged; null in older rows, as what follows
+        **{field.name: field.type for field in SIGNALS},
     }
 )
 
@@ -141,15 +165,20 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
     "costs": COSTS,
     "verdicts": VERDICTS,
     "quarantine": QUARANTINE,
+    "dropped": DROPPED,
     "records": RECORDS,
 }
 """Columns of every table and of a data set's records, by the name of their view."""
 
-CAME_LATER: Final = {"trajectories": {"scores": "double[]"}}
+CAME_LATER: Final = {
+    "problems": {"domain": "varchar"},
+    "trajectories": {"scores": "double[]", "shard": "integer"},
+    "records": {"domain": "varchar", **DUCKDB_TYPES},
+}
 """Columns that tables of older lakes lack, by table, with their type in DuckDB's words. Their old
 rows read as null; the next commit adds the column."""
 
-TABLES: Final = ("problems", "steps", "trajectories", "costs", "verdicts", "quarantine")
+TABLES: Final = ("problems", "steps", "trajectories", "costs", "verdicts", "quarantine", "dropped")
 """The tables that every run appends to."""
 
 

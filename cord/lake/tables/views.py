@@ -73,11 +73,11 @@ def define_views(
             shown = [release] if release is not None else newest_releases(lake)
             _define_records(connection, lake, shown)
         elif name == "releases":
-            _define_rows(connection, name, _release_rows(list_releases(lake)))
+            define_rows(connection, name, _release_rows(list_releases(lake)))
         elif name == "evaluations":
-            _define_rows(connection, name, all_rows(lake))
+            define_rows(connection, name, all_rows(lake))
         else:
-            _define_rows(connection, name, _run_rows(lake))
+            define_rows(connection, name, _run_rows(lake))
 
 
 def literal(text: str) -> str:
@@ -99,7 +99,7 @@ def _define_table(
         later = CAME_LATER.get(name, {})
         _define_view(connection, name, _scan(lake, key, schema, version, later=later))
     else:
-        _define_rows(connection, name, schema.empty_table())
+        define_rows(connection, name, schema.empty_table())
 
 
 def _define_records(
@@ -107,7 +107,7 @@ def _define_records(
 ) -> None:
     if not releases:
         empty = SCHEMAS["records"].append(pa.field("dataset", pa.string())).empty_table()
-        _define_rows(connection, "records", empty)
+        define_rows(connection, "records", empty)
         return
     scans = [
         _scan(
@@ -116,6 +116,7 @@ def _define_records(
             SCHEMAS["records"],
             release.delta_version,
             f", {literal(release.name)} as dataset",
+            later=CAME_LATER["records"],
         )
         for release in releases
     ]
@@ -145,7 +146,8 @@ def _define_view(connection: duckdb.DuckDBPyConnection, name: str, select: str) 
     connection.execute(f"create view {name} as {select}")
 
 
-def _define_rows(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+def define_rows(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    """Make a table of rows that are in memory."""
     connection.from_arrow(rows).create(name)
 
 
