@@ -67,7 +67,8 @@ def content_hash(batches: Iterable[pa.RecordBatch]) -> str:
 
     Each row's canonical JSON is hashed, the digests are sorted by (problem_id, rank, digest) and
     hashed together. `run_id` stays out of it: a run that makes the same records makes the same
-    content. So do the signals, which are computed from the rest: older records lack them. Keeps 32 bytes a row in memory. Raises ValueError for NaN or an infinite score."""
+    content. So do the signals, which come of the rest, and which older records lack. Keeps 32 bytes
+    a row in memory. Raises ValueError for NaN or an infinite score."""
     digests: list[tuple[str, int, bytes]] = []
     for batch in batches:
         for start in range(0, batch.num_rows, _BATCH_ROWS):

@@ -1,4 +1,4 @@
-"""Lakes that an older cord has made, whose trajectories have no `scores`."""
+"""Lakes that an older cord has made: trajectories have no `scores`, records no signals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from cord.lake import Lake, open_lake
-from cord.lake.releases.release import publish
+from cord.lake.releases.audit import verify_release
+from cord.lake.releases.release import find_release, publish
 from cord.lake.tables.delta import commit_once
 from cord.lake.tables.query import query
 from cord.lake.tables.schemas import RECORDS, TRAJECTORIES
@@ -80,3 +81,46 @@ def test_eight_shards_at_once_find_the_column_missing_and_all_arrive(
         assert all(pool.map(commit, range(8)))
     answer = query(old_lake, SCORES).to_pylist()
     assert [row["scores"] for row in answer] == [None, *([n / 8 + 0.1] for n in range(8))]
+
+
+OLD_RECORDS = RECORDS.names[: RECORDS.names.index("domain")]
+
+
+@pytest.fixture
+def old_release(lake: Lake, make_rows: Rows, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A data set whose only release is of the days before quality signals."""
+    schema = pa.schema([RECORDS.field(name) for name in OLD_RECORDS])
+    monkeypatch.setattr("cord.lake.releases.release.RECORDS", schema)
+    rows = make_rows("records", ["p1"]).select(OLD_RECORDS)
+    publish(lake, "data", rows, "run", "f", {"holds": True}, {})
+    monkeypatch.undo()
+    return lake
+
+
+SIGNALS_SEEN = "select problem_id, repetition, teacher_shares from records order by problem_id"
+SHARES = [{"teacher": "a", "share": 1.0}]
+
+
+def test_records_without_signals_are_read_with_nulls_and_verify(old_release: Lake) -> None:
+    expected = [{"problem_id": "p1", "repetition": None, "teacher_shares": None}]
+    assert query(old_release, SIGNALS_SEEN).to_pylist() == expected
+    assert query(old_release, SIGNALS_SEEN, release="data@1").to_pylist() == expected
+    faults = verify_release(old_release, find_release(old_release, "data@1"))
+    assert [fault for fault in faults if "trajectory" not in fault] == []
+
+
+def test_the_next_release_has_signals_and_the_old_one_stays_as_it_was(
+    old_release: Lake, make_rows: Rows
+) -> None:
+    before = find_release(old_release, "data@1")
+    rows = make_rows("records", ["p1", "p2"], repetition=0.25, teacher_shares=SHARES)
+    assert publish(old_release, "data", rows, "run2", "f", {"holds": True}, {}).new
+    seen = query(old_release, SIGNALS_SEEN).to_pylist()
+    assert [(row["repetition"], row["teacher_shares"]) for row in seen] == [(0.25, SHARES)] * 2
+    assert query(old_release, SIGNALS_SEEN, release="data@1")["repetition"].to_pylist() == [None]
+    assert find_release(old_release, "data@1") == before
+
+
+def test_signals_alone_make_no_new_release(old_release: Lake, make_rows: Rows) -> None:
+    rows = make_rows("records", ["p1"], repetition=0.25)
+    assert not publish(old_release, "data", rows, "run2", "f", {"holds": True}, {}).new
