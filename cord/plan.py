@@ -14,13 +14,22 @@ from dataclasses import dataclass
 
 from cord.engines import EngineInfo
 from cord.fingerprint import fingerprint
-from cord.recipe import JudgeSettings, PublishSettings, Recipe, SearchSettings, VerifySettings
+from cord.recipe import (
+    DeduplicateSettings,
+    JudgeSettings,
+    PublishSettings,
+    Recipe,
+    SearchSettings,
+    VerifySettings,
+)
 from cord.recipe.roles import ANSWER_JUDGE, INTEGRATOR, JUDGE, META_PROVER, REWARD_MODEL, SCORERS
 from cord.search import ALGORITHM
 from cord.types import Problem, Quarantined
 
 _CAME_LATER = ("rank_by", "choose_by", "exploration")
 """Settings that older searches did not have: at their defaults they name the same search."""
+_FIRST_BOUNDS = {"min_correct", "min_records", "max_record_tokens"}
+"""What the contract of older runs bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +125,8 @@ def identify(
             "keys": sorted(keys.values()),
             "quarantined": sorted(f"{q.stage} {q.source} {q.reason}" for q in quarantined),
             "verify": _judgement(recipe),
-            "deduplicate": recipe.deduplicate.model_dump(mode="json"),
-            "contract": recipe.contract.model_dump(mode="json"),
+            "deduplicate": _deduplication(recipe.deduplicate),
+            "contract": _contract(recipe.contract),
             "publish": _publication(recipe.publish),
         }
     )
@@ -128,6 +137,22 @@ def _publication(publish: PublishSettings) -> dict[str, object]:
     """Without the bound on paths where there is none: older runs knew of none."""
     settings = publish.model_dump(mode="json")
     return settings if publish.path is not None else {"keep": settings["keep"]}
+
+
+def _deduplication(deduplicate: DeduplicateSettings) -> dict[str, object]:
+    """Settings that older runs did not have, at their defaults, change nothing."""
+    settings = deduplicate.model_dump(mode="json")
+    for name in ("trajectories", "against"):
+        if getattr(deduplicate, name) == DeduplicateSettings.model_fields[name].default:
+            del settings[name]
+    return settings
+
+
+def _contract(contract: ContractSettings) -> dict[str, object]:
+    """Without the bounds on quality that are not given: older runs knew of none."""
+    settings = contract.model_dump(mode="json")
+    later = ContractSettings().model_dump(mode="json", exclude=_FIRST_BOUNDS)
+    return {n: value for n, value in settings.items() if n not in later or value != later[n]}
 
 
 def _judgement(recipe: Recipe) -> dict[str, object]:

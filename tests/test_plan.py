@@ -101,6 +101,20 @@ def test_a_bound_on_paths_names_another_run_only_where_there_is_one() -> None:
     assert named(PublishSettings(path=PathBound(at_least=0.3))) != BEFORE_BOUNDS
 
 
+def test_deduplication_names_a_run_where_it_is_not_as_it_always_was() -> None:
+    def named(**settings: object) -> str:
+        section = RECIPE.deduplicate.model_copy(update=settings)
+        return identify(
+            RECIPE.model_copy(update={"deduplicate": section}), ENGINES, [PROBLEM], []
+        ).run
+
+    assert named(trajectories=0.9, against=()) == BEFORE_BOUNDS
+    assert (
+        len({BEFORE_BOUNDS, named(trajectories=None), named(against=("r@1",)), named(near=0.7)})
+        == 4
+    )
+
+
 def test_other_weights_of_the_meta_prover_are_another_search() -> None:
     same = search_fingerprint(RECIPE, ENGINES)
     assert search_fingerprint(RECIPE, {**ENGINES, "meta-prover": info("M")}) != same
