@@ -14,9 +14,14 @@ class DecontaminateSettings(Section):
 
     against: tuple[str, ...] = Field(default=(), strict=False)
     """Sets by name (`cord.decontamination.sets`), files (`.jsonl`, `.jsonl.gz`, `.parquet`,
-    `.txt`) relative to the recipe, or hub names (`hf:HuggingFaceH4/MATH-500`). None: not checked."""
+    `.txt`) relative to the recipe, or hub names (`hf:HuggingFaceH4/MATH-500`); `#COLUMN` behind
+    one names the column of its items. None: not checked."""
     words: Literal[8, 13] = 13
     """Length of the n-grams."""
+    within: tuple[Literal["question", "response"], ...] = Field(
+        default=("question", "response"), min_length=1, strict=False
+    )
+    """What of a record is looked at."""
 
 
 def sets_alone(value: object) -> object:
