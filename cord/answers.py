@@ -22,19 +22,45 @@ def stated_answer(text: str) -> str | None:
     Of nested boxes the innermost counts; an empty box (an instruction that was echoed) states
     nothing, nor does one that was cut off.
     """
+    opened = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    if opened < 0:
+        return None
+    if (answer := _box_at(text, opened)) is not None:
+        return answer
     open_braces: list[int] = []  # content start of a box, -1 for any other brace
-    start, answer = -1, None
+    start, whole = -1, None
     for match in _TOKEN.finditer(text):
         found = match.group()
         if found == "}":
-            opened = open_braces.pop() if open_braces else -1
-            if opened > start and not _is_blank(text, opened, match.start()):
-                start, answer = opened, (opened, match.start())
+            begun = open_braces.pop() if open_braces else -1
+            if begun > start and not _is_blank(text, begun, match.start()):
+                start, whole = begun, (begun, match.start())
         elif found == "{":
             open_braces.append(-1)
         elif found[-1] == "{" and len(found) > 2:
             open_braces.append(match.end())
-    return text[slice(*answer)].strip() if answer else None
+    return text[slice(*whole)].strip() if whole else None
+
+
+def _box_at(text: str, opened: int) -> str | None:
+    """The content of the box that is opened last, where that is whole: most are, and no other brace
+    of a long text need be looked at."""
+    if (opened - len(text[:opened].rstrip("\\"))) % 2:
+        return None  # a line's end and a word
+    box = _TOKEN.match(text, opened)
+    if box is None or box.group()[-1] != "{":
+        return None
+    depth = 1
+    for match in _TOKEN.finditer(text, box.end()):
+        found = match.group()
+        if found == "}":
+            depth -= 1
+            if depth == 0:
+                blank = _is_blank(text, box.end(), match.start())
+                return None if blank else text[box.end() : match.start()].strip()
+        elif found[-1] == "{" and (found == "{" or len(found) > 2):
+            depth += 1
+    return None
 
 
 _NOT_SPACE = re.compile(r"\S")

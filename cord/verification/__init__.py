@@ -12,9 +12,20 @@ import threading
 from collections.abc import Sequence
 
 from cord.types import Verdict
-from cord.verification.pool import Verifier
+from cord.verification.answer_judge import AnswerJudge
+from cord.verification.pool import DOMAINS, NO_JUDGE, OF_THE_TEXT, Verifier
+from cord.verification.rules import Rules, rules_of
 
-__all__ = ["Verifier", "verify"]
+__all__ = [
+    "DOMAINS",
+    "NO_JUDGE",
+    "OF_THE_TEXT",
+    "AnswerJudge",
+    "Rules",
+    "Verifier",
+    "rules_of",
+    "verify",
+]
 
 _lock = threading.Lock()
 _shared: Verifier | None = None

@@ -13,6 +13,7 @@ itself could not do: too long, too costly, not to be read as mathematics.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from cord.answers import stated_answer
 from cord.prompts import THINK_CLOSE, THINK_OPEN
@@ -31,6 +32,7 @@ _BEFORE_ANSWER = " \t\r\n:*_"
 _SENTENCE_END = re.compile(r"[.。](?:\s|$)")
 _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s?\{([^{}]*)\}")
 _SPACING = re.compile(r"(?<!\\)\\[,!;: ]|\\(?:left|right|displaystyle)(?![A-Za-z])|~")
+_LONE_IN_BRACES = re.compile(r"([\^_])\{([A-Za-z0-9])\}")
 _SPACE_AT_A_SIGN = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])")
 
 
@@ -40,11 +42,14 @@ def find_answer(response: str) -> str | None:
     The last `\boxed{...}`; else what follows the last `####`, `answer is`, `Answer:` or `A:` behind
     the thinking; else the response itself, where it is one word or one short line.
     """
-    boxed = stated_answer(response)
+    thinking, closed, closing = response.rpartition(THINK_CLOSE)
+    boxed = stated_answer(closing)
+    if boxed is None and closed:
+        boxed = stated_answer(thinking)
     if boxed is not None:
         return boxed
-    if THINK_CLOSE in response:
-        response = response.rpartition(THINK_CLOSE)[2]
+    if closed:
+        response = closing
     elif THINK_OPEN in response:
         return None  # still thinking: nothing in there is stated yet
     response = response.strip()
@@ -62,17 +67,32 @@ def _first_sentence(text: str) -> str | None:
     return _SENTENCE_END.split(line, maxsplit=1)[0].strip(" \t\r*_") or None
 
 
+@lru_cache(maxsize=4_096)
 def normalise(answer: str) -> str:
     r"""Strip what never changes a value: `$`, spacing, `\left`, `\text{}`, `\dfrac`, a last dot."""
+    text = without_dollars(answer)
+    if "\\" in text or "~" in text:
+        text = _SPACING.sub("", _TEXT.sub(r"\1", text))
+        text = text.replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
+    text = " ".join(_SPACE_AT_A_SIGN.sub("", text.strip()).split()).removesuffix(".")
+    if "^{" in text or "_{" in text:
+        text = _LONE_IN_BRACES.sub(r"\1\2", text)
+    return text.casefold() if text.replace(" ", "").isalpha() and len(text) > 1 else text
+
+
+def without_dollars(answer: str) -> str:
+    r"""Without a last dot and the `$ $`, `\( \)` or `\[ \]` around the whole."""
     text = answer.strip().removesuffix(".")
     for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
         if len(text) > len(opening) and text.startswith(opening) and text.endswith(closing):
-            text = text[len(opening) : -len(closing)]
-            break
-    text = _SPACING.sub("", _TEXT.sub(r"\1", text))
-    text = text.replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac")
-    text = " ".join(_SPACE_AT_A_SIGN.sub("", text.strip()).split())
-    return text.casefold() if text.replace(" ", "").isalpha() and len(text) > 1 else text
+            return text[len(opening) : -len(closing)]
+    return text
+
+
+@lru_cache(maxsize=4_096)
+def reference_answer(reference: str) -> str:
+    """The answer that a reference states, which may be a whole solution; else all of it."""
+    return find_answer(reference) or reference
 
 
 def judge_at_once(answer: str | None, reference: str) -> Verdict | None:

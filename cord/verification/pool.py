@@ -3,34 +3,37 @@
 math-verify hands model output to a computer algebra system, so one hostile answer (`9^9^9^9`) can
 run for ever inside C, where neither a signal handler nor a thread can stop it. Only a process can
 be killed: an answer that meets its limit costs that limit and one process start, and nothing else.
-The processes are plain subprocesses (no fork of a process that holds threads and torch) and speak
-JSON lines over pipes (no pickle).
+Programs run confined, each in a process of its own (`cord.verification.code`).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import selectors
-import subprocess
-import sys
+import asyncio
 import threading
-import time
 from collections import deque
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, get_args
 
 from cord.errors import CordError
-from cord.types import Verdict
-from cord.verification import choice, math, tatqa
+from cord.prompts import THINK_CLOSE
+from cord.types import Domain, Verdict
+from cord.verification import choice, code, math, numeric, span, tatqa
+from cord.verification.answer_judge import AnswerJudge
+from cord.verification.process import JudgingProcess
+from cord.verification.rules import USUAL, Rules
 
-_READ_HERE = {"choice": choice.judge, "tatqa": tatqa.judge}
+DOMAINS: tuple[Domain, ...] = get_args(Domain)
+_READ_HERE: dict[str, Callable[[str | None, str, Rules], Verdict]] = {
+    "numeric": numeric.judge,
+    "choice": choice.judge,
+    "yes-no-maybe": choice.judge_yes_no_maybe,
+    "span": span.judge,
+    "tatqa": tatqa.judge,
+}
 """Domains whose judge takes no mathematics, and so no process."""
-DOMAINS = ("math", *_READ_HERE)
-START_LIMIT_S = 120.0
-"""For importing sympy on a machine that is busy with models."""
+OF_THE_TEXT = ("code", "judge")
+"""Domains that read more of a response than the answer it states."""
 TRIES = 2
 """Processes that may die over one answer before it is held against it: one may have been killed by
 somebody else."""
@@ -44,18 +47,27 @@ class Verifier:
     """
 
     def __init__(
-        self, time_limit_s: float = 5.0, workers: int = 2, memory_limit_mb: int = 2048
+        self,
+        time_limit_s: float = 5.0,
+        workers: int = 2,
+        memory_limit_mb: int = 2048,
+        rules: Rules = USUAL,
+        answer_judge: AnswerJudge | None = None,
     ) -> None:
         self.time_limit_s = time_limit_s
         self.memory_limit_mb = memory_limit_mb
+        self.rules = rules
+        self.answer_judge = answer_judge
         self._seats = threading.Semaphore(workers)
         self._lock = threading.Lock()
-        self._idle: deque[_Process] = deque()
+        self._idle: deque[JudgingProcess] = deque()
         self._closed = False
 
-    def verify(self, domain: str, response: str, reference: str | Sequence[str]) -> Verdict:
+    def verify(
+        self, domain: str, response: str, reference: str | Sequence[str], question: str = ""
+    ) -> Verdict:
         """Judge `response` against one reference, or several spellings of it: one that agrees is
-        enough, and it is wrong only if it is wrong against each.
+        enough, and it is wrong only if it is wrong against each. `question` is for the judge.
 
         Raises `CordError` for a domain that does not exist, or when the judge cannot be started.
         """
@@ -64,27 +76,66 @@ class Verifier:
                 f"verify: there is no domain {domain!r}; there is: {', '.join(DOMAINS)}"
             )
         references = [reference] if isinstance(reference, str) else list(reference)
-        if domain in _READ_HERE:
-            return _first([_READ_HERE[domain](response, text) for text in references or [""]])
-        references = [math.find_answer(text) or text for text in references] or [""]
-        answer = math.find_answer(response)
-        verdicts: list[Verdict] = []
-        costly: list[str] = []
-        for text in references:
-            verdict = math.judge_at_once(answer, text)
-            if verdict is None:
-                costly.append(text)
-            elif verdict.outcome == "correct":
-                return verdict
-            else:
-                verdicts.append(verdict)
+        if domain in OF_THE_TEXT:
+            return self._judge_text(domain, response, references or [""], question)
+        return self.judge(domain, math.find_answer(response), references)
+
+    def judge(self, domain: str, answer: str | None, references: Sequence[str]) -> Verdict:
+        """Judge a stated answer, as `verify`, in the domains that need no more of a response."""
+        verdict, costly = self._at_once(domain, answer, references)
+        if verdict is not None and (verdict.outcome == "correct" or not costly):
+            return verdict
+        verdicts = [] if verdict is None else [verdict]
         for text in costly:
-            verdicts.append(self._judge(answer or "", text))
+            verdicts.append(self._calculate(answer or "", text))
             if verdicts[-1].outcome == "correct":
                 return verdicts[-1]
         return _first(verdicts)
 
-    def _judge(self, answer: str, reference: str) -> Verdict:
+    def judge_at_once(
+        self, domain: str, answer: str | None, references: Sequence[str]
+    ) -> Verdict | None:
+        """The same where it takes no process and some microseconds; None where it takes one."""
+        verdict, costly = self._at_once(domain, answer, references)
+        return None if costly else verdict
+
+    def _at_once(
+        self, domain: str, answer: str | None, references: Sequence[str]
+    ) -> tuple[Verdict | None, list[str]]:
+        """The verdict so far, and the references that need a process; none once it is correct."""
+        read, costly = _READ_HERE.get(domain), []
+        verdicts: list[Verdict] = []
+        for text in references or [""]:
+            if read is not None:
+                verdict: Verdict | None = read(answer, text, self.rules)
+            else:
+                text = math.reference_answer(text)
+                verdict = math.judge_at_once(answer, text)
+            if verdict is None:
+                costly.append(text)
+            elif verdict.outcome == "correct":
+                return verdict, []
+            else:
+                verdicts.append(verdict)
+        return (_first(verdicts) if verdicts else None), costly
+
+    def _judge_text(
+        self, domain: str, response: str, references: Sequence[str], question: str
+    ) -> Verdict:
+        if domain == "code":
+            with self._seats:
+                return _first(
+                    [
+                        code.judge(response, tests, self.time_limit_s, self.rules.program_memory_mb)
+                        for tests in references
+                    ]
+                )
+        if self.answer_judge is None:
+            return NO_JUDGE
+        closing = response.rpartition(THINK_CLOSE)[2]
+        return asyncio.run(self.answer_judge.judge(question, closing, references))
+
+    def _calculate(self, answer: str, reference: str) -> Verdict:
         request = {"answer": answer, "reference": reference, "time_limit_s": self.time_limit_s}
         with self._seats:
             for _ in range(TRIES):
@@ -106,7 +157,7 @@ class Verifier:
             reason = f"the judge broke off at {math.shown(answer)} (exit status {status})"
             return Verdict("undecided", "math-verify", reason)
 
-    def _take(self) -> _Process:
+    def _take(self) -> JudgingProcess:
         with self._lock:
             if self._closed:
                 raise CordError("verify: this verifier was closed")
@@ -115,9 +166,9 @@ class Verifier:
                 if process.is_alive():
                     return process
                 process.kill()
-        return _Process(self.memory_limit_mb)
+        return JudgingProcess(self.memory_limit_mb)
 
-    def _give_back(self, process: _Process) -> None:
+    def _give_back(self, process: JudgingProcess) -> None:
         with self._lock:
             if not self._closed:
                 self._idle.append(process)
@@ -145,6 +196,13 @@ class Verifier:
         self.close()
 
 
+NO_JUDGE = Verdict(
+    "undecided",
+    "none",
+    "no model judges open answers here; name one in the recipe: verify: {judge: {model: ...}}",
+)
+
+
 def _first(verdicts: Sequence[Verdict]) -> Verdict:
     """One that agrees is enough; it is wrong only against each."""
     for outcome in ("correct", "undecided"):
@@ -152,74 +210,3 @@ def _first(verdicts: Sequence[Verdict]) -> Verdict:
             if verdict.outcome == outcome:
                 return verdict
     return verdicts[-1]
-
-
-class _Process:
-    """One `cord.verification.worker`. Used by one thread at a time."""
-
-    def __init__(self, memory_limit_mb: int) -> None:
-        root = str(Path(__file__).parents[2])
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        # -P: no file of the working folder may pass for a module. A session of its own: Ctrl-C is
-        # for the parent, which then decides.
-        self._popen = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "cord.verification.worker", str(memory_limit_mb)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )
-        self._unread = b""
-        self._selector = selectors.DefaultSelector()
-        assert self._popen.stdout is not None
-        self._selector.register(self._popen.stdout, selectors.EVENT_READ)
-        try:
-            self._read_reply(time.monotonic() + START_LIMIT_S)
-        except (TimeoutError, EOFError, OSError, ValueError):
-            status = self.kill()
-            raise CordError(
-                f"verify: the judge's process did not start (exit status {status}); "
-                f"`python -m cord.verification.worker {memory_limit_mb}` shows why"
-            ) from None
-        except BaseException:
-            self.kill()
-            raise
-
-    def ask(self, request: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """Raises TimeoutError, EOFError (it died), OSError (it had died) or ValueError."""
-        deadline = time.monotonic() + time_limit_s
-        assert self._popen.stdin is not None
-        # It is waiting for a line, so that even one longer than the pipe is taken at once.
-        self._popen.stdin.write(json.dumps(request).encode() + b"\n")
-        return self._read_reply(deadline)
-
-    def _read_reply(self, deadline: float) -> dict[str, Any]:
-        assert self._popen.stdout is not None
-        while b"\n" not in self._unread:
-            left = deadline - time.monotonic()
-            if left <= 0 or not self._selector.select(left):
-                raise TimeoutError
-            received = os.read(self._popen.stdout.fileno(), 65536)
-            if not received:
-                raise EOFError
-            self._unread += received
-        line, _, self._unread = self._unread.partition(b"\n")
-        reply = json.loads(line)
-        if not isinstance(reply, dict):
-            raise ValueError("not an object")
-        return reply
-
-    def is_alive(self) -> bool:
-        return self._popen.poll() is None
-
-    def kill(self) -> int:
-        """End it now; its exit status. Negative is the signal that ended it."""
-        self._popen.kill()
-        status = self._popen.wait()
-        self._selector.close()
-        for pipe in (self._popen.stdin, self._popen.stdout):
-            if pipe is not None:
-                pipe.close()
-        return status

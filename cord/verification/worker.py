@@ -16,27 +16,12 @@ from functools import lru_cache
 from typing import Any, TextIO
 
 from cord.types import Verdict
-from cord.verification.math import normalise, shown
+from cord.verification.math import normalise, shown, without_dollars
+from cord.verification.units import without_unit
+from cord.verification.words import is_text, letters_of
 
 ORPHAN_GRACE_S = 2.0
 """Beyond the time limit: by then the parent has killed us, if there is one."""
-_NUMBER_AND_WORDS = re.compile(
-    r"\\?[$€£]?(?P<number>-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?P<words>(?: [A-Za-z]{3,}){1,6})", re.ASCII
-)
-_MATHEMATICAL = {
-    "sin",
-    "cos",
-    "tan",
-    "cot",
-    "sec",
-    "csc",
-    "log",
-    "exp",
-    "sqrt",
-    "mod",
-    "and",
-    "not",
-}
 _E_NOTATION = re.compile(r"(?<![\w\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])", re.ASCII)
 
 
@@ -44,6 +29,11 @@ def judge(answer: str, reference: str) -> Verdict:
     """Compare by value with math-verify. Neither string is empty. May take for ever."""
     from math_verify import verify
 
+    if is_text(reference) and is_text(answer):
+        if letters_of(reference) == letters_of(answer):
+            return Verdict("correct", "text", f"{shown(answer)} is {shown(reference)}")
+        return Verdict("wrong", "text", f"{shown(answer)} is not {shown(reference)}")
+    answer, reference = _right_sides(answer, reference)
     expected, found = _read(reference), _read(answer)
     for text, values in ((reference, expected), (answer, found)):
         if not values:
@@ -70,13 +60,19 @@ def _read(answer: str) -> tuple[Any, ...]:
     the last number: so a number with its words is read as the number, and all else whole."""
     from math_verify import parse
 
-    text = normalise(answer)
-    counted = _NUMBER_AND_WORDS.fullmatch(text)
-    if counted and not _MATHEMATICAL & set(counted["words"].lower().split()):
-        text = counted["number"]
+    text = without_unit(normalise(without_unit(without_dollars(answer))))
     text = _E_NOTATION.sub(r"\1\\cdot10^{\2}", text.replace("**", "^"))
     values = parse(rf"\boxed{{{text}}}", parsing_timeout=None, raise_on_error=True)
     return () if all(isinstance(value, str) for value in values) else tuple(values)
+
+
+def _right_sides(answer: str, reference: str) -> tuple[str, str]:
+    """What both say of the same thing: `f(x)=x` and `f(x) = x` are `x`, and compared as that."""
+    said, sign, answered = normalise(answer).partition("=")
+    meant, _, referred = normalise(reference).partition("=")
+    if sign and said == meant and "=" not in answered + referred and "," not in said:
+        return answered, referred
+    return answer, reference
 
 
 def _named(error: BaseException) -> str:
