@@ -66,25 +66,29 @@ class Repair:
 
 
 def repair_lake(lake: Lake, at: datetime | None = None) -> Repair:
-    """Mend, look again, and so on until nothing is left that can be mended.
+    """Mend, look again, and so on until nothing is left that can be mended. What could not be
+    done is tried again once something else was: it may have been in its way.
 
     `at` is the present by default. Raises `LakeError` where the lake cannot be read; a mend that
     fails is left, and the others are done."""
     mended: list[Mended] = []
     refused: dict[Mend, str] = {}
-    tried: set[Mend] = set()
+    done: set[Mend] = set()
     while True:
         found = inspect_lake(lake, at)
+        done_before = len(done)
         for finding in found:
-            if finding.mend is None or finding.mend in tried:
+            if finding.mend is None or finding.mend in done:
                 continue
-            tried.add(finding.mend)
             try:
                 with _held(lake, finding):
                     mended.append(Mended(finding, _mend(lake, finding.mend)))
             except CordError as error:
                 refused[finding.mend] = str(error)
-        if all(finding.mend is None or finding.mend in refused for finding in found):
+            else:
+                done.add(finding.mend)
+                refused.pop(finding.mend, None)
+        if len(done) == done_before:
             return Repair(tuple(mended), tuple(found), refused)
 
 

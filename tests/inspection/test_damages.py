@@ -81,6 +81,7 @@ def test_it_is_the_same_on_s3(lake: Lake, name: str) -> None:
 
 @settings(max_examples=4)
 @example(names=["torn summary", "torn usage"])
+@example(names=["a run that died", "torn usage", "no summary"])
 @given(names=st.lists(st.sampled_from(MENDABLE), min_size=2, max_size=5, unique=True))
 def test_any_damages_together_are_mended(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, names: list[str]
