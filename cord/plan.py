@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from cord.engines import EngineInfo
 from cord.fingerprint import fingerprint
 from cord.recipe import (
+    ContractSettings,
     DeduplicateSettings,
     JudgeSettings,
     PublishSettings,

@@ -35,6 +35,8 @@ class Expectation:
     most: float | None = None
     above: bool = False
     """`least` itself is already too little."""
+    mostly: float = 1.0
+    """Least share of the rows with the measure on which it holds."""
     severity: Severity = "stop"
     observed: str | None = None
     """Said of what was found, where smallest and largest value would say little."""
@@ -57,12 +59,20 @@ def every(
     remedy: str = "",
     *,
     measure: str = "",
+    mostly: float = 1.0,
     severity: Severity = "stop",
 ) -> Expectation:
-    """A yes-or-no measure is yes on every row; the measure has the expectation's name unless
-    another is given."""
+    """A yes-or-no measure is yes on every row, or on most; the measure has the expectation's name
+    unless another is given."""
     return Expectation(
-        "every", name, field, sentence, remedy, measure=measure or name, severity=severity
+        "every",
+        name,
+        field,
+        sentence,
+        remedy,
+        measure=measure or name,
+        mostly=mostly,
+        severity=severity,
     )
 
 
@@ -76,11 +86,12 @@ def between(
     least: float | None = None,
     most: float | None = None,
     above: bool = False,
+    mostly: float = 1.0,
     severity: Severity = "stop",
     observed: str | None = None,
 ) -> Expectation:
-    """A measure keeps within its bounds on every row; the measure has the field's name unless
-    another is given."""
+    """A measure keeps within its bounds on every row, or on most; the measure has the field's name
+    unless another is given."""
     return Expectation(
         "between",
         name,
@@ -91,6 +102,7 @@ def between(
         least=least,
         most=most,
         above=above,
+        mostly=mostly,
         severity=severity,
         observed=observed,
     )

@@ -21,6 +21,9 @@ Measures = Mapping[str, NDArray[np.float64]]
 """By name, one value per row; NaN where there is nothing to measure."""
 
 EXAMPLES = 5
+TOGETHER = 4_000_000
+"""Rows times expectations that Great Expectations looks at in one go: it makes lists of the rows
+that break one, which may be all, and keeps them to the end."""
 
 _one_at_a_time = Lock()
 
@@ -58,18 +61,25 @@ def _validate(
         analytics_enabled=False,
         progress_bars=ProgressBarsConfig(globally=False),  # None would mean "show them"
     )
+    findings: dict[str, Any] = {}
     with _one_at_a_time:
         context = gx.get_context(mode="ephemeral", project_config=quiet)
         source = context.data_sources.add_pandas(suite)
         whole = source.add_dataframe_asset("measures").add_batch_definition_whole_dataframe("all")
-        batch = whole.get_batch({"dataframe": pd.DataFrame(dict(measures))})
-        validated = batch.validate(
-            gx.ExpectationSuite(name=suite, expectations=[_translate(e) for e in expectations]),
-            result_format={"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES},
-        )
-    # Expectations that raised come first in the results, so order says nothing: go by name.
-    findings: list[Any] = validated.results
-    return {finding.expectation_config.meta["name"]: finding for finding in findings}
+        rows = max((len(values) for values in measures.values()), default=0)
+        together = max(1, TOGETHER // max(1, rows))
+        for start in range(0, len(expectations), together):
+            some = expectations[start : start + together]
+            needed = {e.measure for e in some} & measures.keys() or list(measures)[:1]
+            frame = pd.DataFrame({name: measures[name] for name in needed}, copy=False)
+            validated = whole.get_batch({"dataframe": frame}).validate(
+                gx.ExpectationSuite(name=suite, expectations=[_translate(e) for e in some]),
+                result_format={"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES},
+            )
+            # Expectations that raised come first in the results, so order says nothing: by name.
+            found: list[Any] = validated.results
+            findings |= {finding.expectation_config.meta["name"]: finding for finding in found}
+    return findings
 
 
 def _translate(expectation: Expectation) -> Any:
@@ -84,13 +94,16 @@ def _translate(expectation: Expectation) -> Any:
         case "given":
             return gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta)
         case "every":
-            return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[1.0], meta=meta)
+            return gxe.ExpectColumnValuesToBeInSet(
+                column=column, value_set=[1.0], mostly=expectation.mostly, meta=meta
+            )
         case "between":
             return gxe.ExpectColumnValuesToBeBetween(
                 column=column,
                 min_value=least,
                 max_value=most,
                 strict_min=expectation.above,
+                mostly=expectation.mostly,
                 meta=meta,
             )
 
@@ -135,11 +148,14 @@ def _observed(expectation: Expectation, values: NDArray[np.float64], failed: int
     share = f"{failed:,} of {len(values):,} {unit}"
     if expectation.kind == "given":
         return f"missing in {share}" if failed else f"given in all {len(values):,} {unit}"
-    if expectation.kind == "every":
-        return f"broken in {share}" if failed else f"held by all {len(values):,} {unit}"
     known = values[~np.isnan(values)]
+    if expectation.kind == "every" and known.size == len(values):
+        return f"broken in {share}" if failed else f"held by all {len(values):,} {unit}"
     if not known.size:
         return "nothing to measure"
+    if expectation.kind == "every":
+        of_known = f"the {known.size:,} {unit} of {len(values):,} that tell"
+        return f"broken in {failed:,} of {of_known}" if failed else f"held by all of {of_known}"
     least, most = known.min(), known.max()
     span = f"always {least:,.6g}" if least == most else f"{least:,.6g} to {most:,.6g}"
     return f"{span}; out of bounds in {share}" if failed else span

@@ -1,12 +1,13 @@
 """What the contracts measure: one vectorised pass over a table, a few numbers per row.
 
-The texts of a release may be gigabytes; they are read in slices of `SLICE` rows and only the
-numbers are kept. NaN means that there is nothing to measure (a null, or no thinking to look into).
+The texts of a release may be gigabytes; they are read in slices and only the numbers are kept
+(`data_contracts.gathering`). NaN means that there is nothing to measure (a null, or no thinking to
+look into).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,53 +17,75 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 
-SLICE = 2048
-"""Rows at a time: texts of 1 MB each still fit a 32-bit offset."""
-
 BLANK = r"[\t-\r\x1c-\x20\x{85}\p{Z}]"
 """What `str.strip` strips, for RE2."""
 
 
-def problem_measures(table: pa.Table, schema: pa.Schema) -> dict[str, Numbers]:
-    """Measures of the problems that go in, by name. The table has the schema's columns, in types
-    that are the same but for their layout."""
-    return {
-        **_in_slices(table, schema, _of_problems),
-        "times_used": occurrences(table["problem_id"]),
-    }
-
-
-def record_measures(table: pa.Table, schema: pa.Schema) -> dict[str, Numbers]:
-    """Measures of the records that would be published, by name; the table as above."""
-    return {
-        **_in_slices(table, schema, _of_records),
-        "times_used": occurrences(table["problem_id"]),
-        "times_ranked": occurrences(table["problem_id"], table["rank"]),
-    }
-
-
-def _of_problems(rows: pa.RecordBatch) -> dict[str, Numbers]:
+def of_problems(rows: pa.RecordBatch) -> dict[str, Numbers]:
+    """Measures of problems that go in, by name."""
     return {name: characters(rows[name]) for name in ("problem_id", "question", "answer")}
 
 
-def _of_records(rows: pa.RecordBatch) -> dict[str, Numbers]:
+def of_trajectories(rows: pa.RecordBatch) -> dict[str, Numbers]:
+    """Measures of what came out of decoding, by name."""
+    steps = numbers(rows["steps"])
+    scores: Any = rows["scores"]
+    last = np.full(len(rows), np.nan)
+    (some,) = np.nonzero(numbers(pc.list_value_length(scores)) > 0)
+    if some.size:
+        of_some = scores.take(pa.array(some))
+        ends = of_some.offsets.to_numpy()[1:]
+        last[some] = numbers(of_some.values)[ends - 1]
+    score, rank = finite(rows["score"]), numbers(rows["rank"])
+    finished = numbers(rows["finished"])
+    return {
+        **{name: characters(rows[name]) for name in ("problem_id", "key")},
+        "tokens": numbers(rows["tokens"]),
+        "rank": rank,
+        "steps": steps,
+        "score": score,
+        "start_score": finite(rows["start_score"]),
+        "finished": finished,
+        "best_finished": np.where(rank == 0, finished, np.nan),
+        "teachers": numbers(pc.list_value_length(rows["teachers"])),
+        "teachers_beyond_steps": numbers(pc.list_value_length(rows["teachers"])) - steps,
+        "teachers_named": all_named(rows["teachers"]),
+        "scores_beyond_steps": numbers(pc.list_value_length(scores)) - steps,
+        "scores_end_in_score": np.where(np.isnan(last), np.nan, (last == score) * 1.0),
+        "answer_where_finished": np.where(
+            finished == 1, numbers(pc.is_valid(rows["answer"])), np.nan
+        ),
+    }
+
+
+def of_records(rows: pa.RecordBatch, languages: Sequence[str] = ()) -> dict[str, Numbers]:
+    """Measures of records that would be published, by name; `languages` are those expected."""
     user, assistant = conversation(rows["messages"])
-    score = numbers(rows["score"])
     steps, teachers = numbers(rows["steps"]), numbers(pc.list_value_length(rows["teachers"]))
     return {
         **{n: characters(rows[n]) for n in ("problem_id", "question", "answer", "run_id", "key")},
-        **{n: numbers(rows[n]) for n in ("tokens", "rank")},
+        **{n: numbers(rows[n]) for n in ("tokens", "rank", "repetition")},
         "steps": steps,
-        "score": np.where(np.isfinite(score), score, np.nan),
+        "score": finite(rows["score"]),
         "teachers": teachers,
         "missing": numbers(pc.list_value_length(rows["missing"])),
         "teachers_beyond_steps": teachers - steps,
-        "teachers_named": _all_named(rows["teachers"]),
+        "teachers_named": all_named(rows["teachers"]),
         "verified_correct": (numbers(pc.equal(rows["outcome"], pa.scalar("correct"))) == 1) * 1.0,
         "user_then_assistant": numbers(pc.is_valid(assistant)),
         "question_asked": numbers(pc.equal(user, rows["question"])),
         **thinking_measures(assistant),
+        "not_truncated": numbers(pc.invert(rows["truncated"])),
+        "answer_not_leaked": numbers(pc.invert(rows["leaks_answer"])),
+        "language_expected": one_of(rows["language"], languages),
+        "language_of_question": numbers(pc.equal(rows["language"], rows["question_language"])),
     }
+
+
+def one_of(texts: Any, allowed: Sequence[str]) -> Numbers:
+    """Whether each text is one of these; NaN where it is null."""
+    found = pc.is_in(texts, value_set=pa.array(allowed, pa.string()))
+    return np.where(numbers(pc.is_valid(texts)) == 1, numbers(found), np.nan)
 
 
 def thinking_measures(assistant: Any) -> dict[str, Numbers]:
@@ -121,6 +144,12 @@ def numbers(values: Any) -> Numbers:
     return found
 
 
+def finite(values: Any) -> Numbers:
+    """The same, NaN also where infinite."""
+    found = numbers(values)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
 def occurrences(*columns: pa.ChunkedArray[Any]) -> Numbers:
     """How often each row's value, or pair of values, occurs in the table; NaN where one is null."""
     known = np.ones(len(columns[0]), dtype=bool)
@@ -135,33 +164,19 @@ def occurrences(*columns: pa.ChunkedArray[Any]) -> Numbers:
     return np.where(known, counts[codes], np.nan)
 
 
+def times_ranked(problem_ids: Any, ranks: Numbers) -> Numbers:
+    """How often each row's problem and rank occur together; NaN where one is not known."""
+    known = np.isfinite(ranks)
+    return occurrences(problem_ids, pa.chunked_array([pa.array(ranks, mask=~known)]))
+
+
 def _trimmed_length(texts: Any) -> Any:
     return pc.utf8_length(pc.utf8_trim_whitespace(texts))
 
 
-def _all_named(names: Any) -> Numbers:
+def all_named(names: Any) -> Numbers:
     """Whether no name in a row's list is null or blank; NaN where the list is null."""
     named = ~np.isnan(characters(pc.list_flatten(names)))
     rows = pc.list_parent_indices(names).to_numpy(zero_copy_only=False)
     unnamed = np.bincount(rows[~named], minlength=len(names))
     return np.where(numbers(pc.is_valid(names)) == 1, unnamed == 0, np.nan)
-
-
-def _in_slices(
-    table: pa.Table,
-    schema: pa.Schema,
-    measure: Callable[[pa.RecordBatch], dict[str, Numbers]],
-) -> dict[str, Numbers]:
-    """Measure slice by slice, and join the numbers."""
-    found = [measure(rows) for rows in _slices(table.select(schema.names), schema)]
-    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-
-
-def _slices(table: pa.Table, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """At least one, of none to `SLICE` rows each; together the table, in the schema's types."""
-    if not table.num_rows:
-        yield pa.RecordBatch.from_pylist([], schema=schema)
-    for start in range(0, table.num_rows, SLICE):
-        rows = table.slice(start, SLICE).cast(schema)
-        # combine_chunks leaves more than one batch where the texts would overflow one.
-        yield from rows.combine_chunks().to_batches()

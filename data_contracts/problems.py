@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
+from data_contracts import measures
+from data_contracts.bounds import softened
 from data_contracts.expectations import Expectation, between, given, rows
 from data_contracts.gate import gate
-from data_contracts.measures import problem_measures
+from data_contracts.gathering import Source, gather
 from data_contracts.result import ContractResult
-from data_contracts.schema import check_schema
 
 PROBLEM_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("problem_id", "question", "answer", "source")]
@@ -25,6 +27,8 @@ class ProblemBounds:
     min_problems: int = 1
     max_question_characters: int = 100_000
     """A longer one is no question but a reading error: a whole file in one field, say."""
+    warn: frozenset[str] = frozenset()
+    """Names of expectations that only warn."""
 
 
 def problem_expectations(bounds: ProblemBounds) -> tuple[Expectation, ...]:
@@ -72,27 +76,29 @@ def problem_expectations(bounds: ProblemBounds) -> tuple[Expectation, ...]:
     )
 
 
-def check_problems(table: pa.Table, bounds: ProblemBounds | None = None) -> ContractResult:
-    """Hold the contract against a table of `PROBLEM_SCHEMA`.
+def check_problems(source: Source, bounds: ProblemBounds | None = None) -> ContractResult:
+    """Hold the contract against a table of `PROBLEM_SCHEMA`, or a stream of its batches.
 
     Whatever the table holds, the outcome is a result, never an exception."""
-    expectations = problem_expectations(bounds or ProblemBounds())
-    checks = check_schema("problems", table, PROBLEM_SCHEMA)
-    if not all(check.holds for check in checks):
+    bounds = bounds or ProblemBounds()
+    expectations = softened(problem_expectations(bounds), bounds.warn)
+    keep = ["problem_id", "source"]
+    found = gather("problems", source, PROBLEM_SCHEMA, measures.of_problems, keep)
+    if not found.measures:
         skipped = tuple(expectation.name for expectation in expectations)
-        return ContractResult.of("problems", table.num_rows, checks, skipped)
-    measures = problem_measures(table, PROBLEM_SCHEMA)
-    checks += gate("problems", measures, expectations, _labels(table))
-    return ContractResult.of("problems", table.num_rows, checks)
+        return ContractResult.of("problems", found.rows, found.columns, skipped)
+    found.measures["times_used"] = measures.occurrences(found.named["problem_id"])
+    checks = gate("problems", found.measures, expectations, _labels(**found.named))
+    return ContractResult.of("problems", found.rows, found.columns + checks)
 
 
-def _labels(table: pa.Table) -> Callable[[int], str]:
+def _labels(problem_id: Any, source: Any) -> Callable[[int], str]:
     """Names a row: `p7 (limo.jsonl:8)`, as far as it is known."""
 
     def label(row: int) -> str:
-        problem_id, source = (table[name][row].as_py() for name in ("problem_id", "source"))
-        if problem_id and problem_id.strip():
-            return f"{problem_id} ({source})" if source else str(problem_id)
-        return str(source) if source else f"row {row + 1}"
+        id, place = problem_id[row].as_py(), source[row].as_py()
+        if id and id.strip():
+            return f"{id} ({place})" if place else str(id)
+        return str(place) if place else f"row {row + 1}"
 
     return label

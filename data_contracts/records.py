@@ -6,16 +6,20 @@ It is the last door of the factory: what passes becomes a release, and a release
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from cord.signals.columns import SIGNALS
+from data_contracts import measures
+from data_contracts.bounds import RecordBounds, RunCounts, softened
 from data_contracts.expectations import Expectation, between, every, given, rows
 from data_contracts.gate import Measures, gate
-from data_contracts.measures import record_measures
+from data_contracts.gathering import Source, gather
+from data_contracts.quality import percent, quality_expectations
 from data_contracts.result import ContractResult
-from data_contracts.schema import check_schema
 
 RECORD_SCHEMA = pa.schema(
     [
@@ -31,39 +35,11 @@ RECORD_SCHEMA = pa.schema(
         ("key", pa.string()),
         ("rank", pa.int32()),
         ("missing", pa.list_(pa.string())),  # teachers that could not be reached
+        ("domain", pa.string()),  # null in older records, as the signals
+        *((signal.name, signal.type) for signal in SIGNALS),
         ("outcome", pa.string()),  # the verdict; dropped at publication
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RunCounts:
-    """What became of the problems of a run."""
-
-    problems: int
-    """Read from the source, rows that could not be read included."""
-    records: int
-    """Problems with at least one record."""
-    wrong: int
-    """Problems that were decoded, and whose answer is not correct."""
-    quarantined: int
-    """Rows and problems set aside with a reason, duplicates included."""
-    correct: int
-    """Problems whose kept trajectory is correct, published or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordBounds:
-    """What a release must keep to; from the recipe, and from what the run counted."""
-
-    max_steps: int
-    max_tokens: int
-    counts: RunCounts
-    min_records: int = 1
-    min_correct: float = 0.0
-    """Least share of the problems read that end correct, 0 to 1."""
-    unique_problem: bool = True
-    """One record a problem; otherwise one for each rank of a problem."""
 
 
 def record_expectations(bounds: RecordBounds) -> tuple[Expectation, ...]:
@@ -182,7 +158,7 @@ def run_expectations(bounds: RecordBounds) -> tuple[Expectation, ...]:
     """The contract on the run's counts, at a glance."""
     c = bounds.counts
     share = f"{c.correct:,} of {c.problems:,}"
-    percent = f" ({_percent(c.correct / c.problems)})" if c.problems > 0 else ""
+    in_percent = f" ({percent(c.correct / c.problems)})" if c.problems > 0 else ""
     return (
         between(
             "every_problem_accounted_for",
@@ -208,30 +184,40 @@ def run_expectations(bounds: RecordBounds) -> tuple[Expectation, ...]:
         between(
             "enough_correct",
             "counts",
-            f"at least {_percent(bounds.min_correct)} of the problems read end correct "
-            f"(contract.min_correct); here {share} do{percent}",
+            f"at least {percent(bounds.min_correct)} of the problems read end correct "
+            f"(contract.min_correct); here {share} do{in_percent}",
             "use better teachers or more search, or lower contract.min_correct",
             measure="correct_share",
             least=bounds.min_correct,
             most=1,
-            observed=share + percent,
+            observed=share + in_percent,
         ),
     )
 
 
-def check_records(table: pa.Table, bounds: RecordBounds) -> ContractResult:
-    """Hold the contract against a table of `RECORD_SCHEMA`.
+def check_records(source: Source, bounds: RecordBounds) -> ContractResult:
+    """Hold the contract against a table of `RECORD_SCHEMA`, or a stream of its batches.
 
-    Whatever the table holds, the outcome is a result, never an exception."""
-    of_records, of_run = record_expectations(bounds), run_expectations(bounds)
-    checks = check_schema("records", table, RECORD_SCHEMA)
-    if not all(check.holds for check in checks):
+    Whatever the table holds, the outcome is a result, never an exception. A stream is read to its
+    end; of a million records some 600 MB stay in memory, whatever the length of their texts."""
+    of_records = softened(
+        (*record_expectations(bounds), *quality_expectations(bounds.quality)), bounds.warn
+    )
+    of_run = softened(run_expectations(bounds), bounds.warn)
+    measure = partial(measures.of_records, languages=bounds.quality.languages)
+    found = gather("records", source, RECORD_SCHEMA, measure, ["problem_id"])
+    if not found.measures:
         skipped = tuple(expectation.name for expectation in (*of_records, *of_run))
-        return ContractResult.of("records", table.num_rows, checks, skipped)
-    measures = record_measures(table, RECORD_SCHEMA)
-    checks += gate("records", measures, of_records, _labels(table))
-    checks += gate("records.run", _run_measures(table, bounds.counts), of_run)
-    return ContractResult.of("records", table.num_rows, checks)
+        return ContractResult.of("records", found.rows, found.columns, skipped)
+    ids = found.named["problem_id"]
+    found.measures["times_used"] = measures.occurrences(ids)
+    found.measures["times_ranked"] = measures.times_ranked(ids, found.measures["rank"])
+    checks = (
+        *found.columns,
+        *gate("records", found.measures, of_records, labels(ids)),
+        *gate("records.run", _run_measures(ids, bounds.counts), of_run),
+    )
+    return ContractResult.of("records", found.rows, checks)
 
 
 def _unique(bounds: RecordBounds) -> Expectation:
@@ -243,9 +229,9 @@ def _unique(bounds: RecordBounds) -> Expectation:
     return between("problem_rank_unique", "rank", sentence, remedy, measure=measure, most=1)
 
 
-def _run_measures(table: pa.Table, counts: RunCounts) -> Measures:
+def _run_measures(problem_ids: Any, counts: RunCounts) -> Measures:
     """One row: the run."""
-    problems = len(table["problem_id"].drop_null().unique())
+    problems = len(problem_ids.drop_null().unique())
     accounted = counts.records + counts.wrong + counts.quarantined
     # Of no problems no share is correct: 0 asks no more of them than the recipe does.
     share = counts.correct / counts.problems if counts.problems > 0 else 0.0
@@ -256,15 +242,11 @@ def _run_measures(table: pa.Table, counts: RunCounts) -> Measures:
     }
 
 
-def _labels(table: pa.Table) -> Callable[[int], str]:
+def labels(problem_ids: Any) -> Callable[[int], str]:
     """Names a row: its problem, or its place."""
 
     def label(row: int) -> str:
-        problem_id = table["problem_id"][row].as_py()
+        problem_id = problem_ids[row].as_py()
         return str(problem_id) if problem_id and problem_id.strip() else f"row {row + 1}"
 
     return label
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"

@@ -7,6 +7,7 @@ the same thing. Physical variants of one logical type count as the same (`large_
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,25 +48,26 @@ COLUMNS = (
 )
 
 
-def check_schema(contract: str, table: pa.Table, agreed: pa.Schema) -> tuple[Check, ...]:
-    """The expectations above; each check's examples name columns."""
-    names = [
-        *agreed.names,
-        *(n for n in dict.fromkeys(table.schema.names) if n not in agreed.names),
-    ]
-    times = [table.schema.names.count(name) for name in names]
+def check_schema(
+    contract: str, found: pa.Schema, agreed: pa.Schema, faults: Mapping[str, str]
+) -> tuple[Check, ...]:
+    """The expectations above; each check's examples name columns.
+
+    `faults` are the columns that are not sound, with the first fault found (`unsound`)."""
+    names = [*agreed.names, *(n for n in dict.fromkeys(found.names) if n not in agreed.names)]
+    times = [found.names.count(name) for name in names]
     notes = list(names)
     typed, readable = np.full(len(names), np.nan), np.full(len(names), np.nan)
     for place, name in enumerate(names):
         if name not in agreed.names or times[place] != 1:
             continue
-        wanted, found = agreed.field(name).type, table.schema.field(name).type
-        typed[place] = same_type(wanted, found)
+        wanted, is_now = agreed.field(name).type, found.field(name).type
+        typed[place] = same_type(wanted, is_now)
         if not typed[place]:
-            notes[place] = f"{name} (is {found}, agreed was {wanted})"
-        readable[place], fault = _is_sound(table.column(name))
-        if fault:
-            notes[place] = f"{name} ({fault})"
+            notes[place] = f"{name} (is {is_now}, agreed was {wanted})"
+        readable[place] = name not in faults
+        if name in faults:
+            notes[place] = f"{name} ({faults[name]})"
     measures = {
         "times": np.array(
             [
@@ -78,6 +80,24 @@ def check_schema(contract: str, table: pa.Table, agreed: pa.Schema) -> tuple[Che
         "columns_readable": readable,
     }
     return gate(f"{contract}.columns", measures, COLUMNS, notes.__getitem__, unit="columns")
+
+
+def as_agreed(found: pa.Schema, agreed: pa.Schema) -> bool:
+    """Whether a table with these columns can be measured."""
+    return sorted(found.names) == sorted(agreed.names) and all(
+        same_type(field.type, found.field(field.name).type) for field in agreed
+    )
+
+
+def unsound(batch: pa.RecordBatch) -> dict[str, str]:
+    """The columns of a batch that are not sound, each with its fault."""
+    faults = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            faults[name] = str(error)
+    return faults
 
 
 def same_type(wanted: Any, found: Any) -> bool:
@@ -98,11 +118,3 @@ def same_type(wanted: Any, found: Any) -> bool:
             and all(same_type(w.type, f.type) for w, f in zip(wanted, found, strict=True))
         )
     return bool(wanted == found)
-
-
-def _is_sound(column: pa.ChunkedArray[Any]) -> tuple[bool, str]:
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid as error:
-        return False, str(error)
-    return True, ""

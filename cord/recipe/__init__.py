@@ -16,7 +16,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from cord.recipe.beside import find_beside
-from cord.recipe.contract import ContractSettings
+from cord.recipe.contract import ContractSettings, DriftBounds
 from cord.recipe.decontaminate import DecontaminateSettings, sets_alone
 from cord.recipe.deduplicate import DeduplicateSettings
 from cord.recipe.models import VLLM_MEMORY_SHARE, Model, ServeSettings, Teacher, Writer
@@ -38,6 +38,7 @@ __all__ = [
     "ContractSettings",
     "DecontaminateSettings",
     "DeduplicateSettings",
+    "DriftBounds",
     "JudgeSettings",
     "Model",
     "PathBound",

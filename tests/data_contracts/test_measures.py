@@ -6,19 +6,24 @@ import math
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_contracts import measures
+from data_contracts.gathering import SLICE, gather
 from data_contracts.measures import (
+    Numbers,
     characters,
     conversation,
     occurrences,
-    record_measures,
+    of_records,
+    of_trajectories,
+    one_of,
     thinking_measures,
 )
 from data_contracts.records import RECORD_SCHEMA
+from data_contracts.trajectories import TRAJECTORY_SCHEMA
 
 PIECES = ["<think>", "</think>", "\n", " ", "\u00a0", "\u2003", "\x1c", "\x85", "\u200b", "a", "é"]
 PIECES += ["<think>\n", "<", "think>", "/", "𝔸", "\r", "\0", "<THINK>", "\\boxed{2}"]
@@ -72,12 +77,19 @@ def record_table(**columns: list[Any]) -> pa.Table:
     )
 
 
+def record_measures(table: pa.Table) -> dict[str, Numbers]:
+    """Of a table that may be cut anywhere, without opening the gate on its columns."""
+    parts = [of_records(part.cast(RECORD_SCHEMA)) for part in table.to_batches()]
+    parts = parts or [of_records(pa.RecordBatch.from_pylist([], RECORD_SCHEMA))]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 @settings(max_examples=250, deadline=None)
 @given(st.lists(conversations, max_size=6))
 def test_a_conversation_is_well_formed_exactly_when_plain_python_says_so(
     rows: list[list[dict[str, str | None] | None] | None],
 ) -> None:
-    found = record_measures(record_table(messages=rows, question=["q"] * len(rows)), RECORD_SCHEMA)
+    found = record_measures(record_table(messages=rows, question=["q"] * len(rows)))
     for place, row in enumerate(rows):
         # NaN is passed over, as the expectations do: some other measure must then be broken.
         holds = all(
@@ -146,7 +158,7 @@ def test_occurrences_count_equal_pairs_and_pass_over_nulls(
 
 def test_a_list_with_a_nameless_teacher_is_told_from_an_empty_and_a_missing_one() -> None:
     lists = [["a"], [], None, ["a", None], [""], ["a", " "], ["b", "c"]]
-    found = record_measures(record_table(teachers=lists), RECORD_SCHEMA)["teachers_named"]
+    found = record_measures(record_table(teachers=lists))["teachers_named"]
     assert [None if math.isnan(n) else bool(n) for n in found] == [
         *[True, True, None],
         *[False, False, False, True],
@@ -155,12 +167,36 @@ def test_a_list_with_a_nameless_teacher_is_told_from_an_empty_and_a_missing_one(
 
 def test_slices_join_to_the_measures_of_the_whole() -> None:
     """Some thousand rows: more than one slice, cut at a place that no chunk ends at."""
-    rows = measures.SLICE * 2 + 7
+    rows = SLICE * 2 + 7
     table = record_table(problem_id=[f"p{n}" for n in range(rows)], steps=list(range(rows)))
     pieces = pa.concat_tables([table.slice(0, 3000), table.slice(3000)])
-    found = record_measures(pieces, RECORD_SCHEMA)
-    assert {len(values) for values in found.values()} == {rows}
-    assert found["steps"].tolist() == list(range(rows))
+    for source in (pieces, pieces.to_reader(max_chunksize=3000)):
+        found = gather("records", source, RECORD_SCHEMA, of_records, ["problem_id"])
+        assert {len(values) for values in found.measures.values()} == {rows}
+        assert found.measures["steps"].tolist() == list(range(rows))
+        assert found.named["problem_id"].to_pylist() == pieces["problem_id"].to_pylist()
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.none() | st.lists(st.floats(0.1, 1), max_size=3)),
+        max_size=6,
+    )
+)
+def test_scores_are_held_against_steps_and_the_last_one_against_the_score(
+    rows: list[tuple[int, list[float] | None]],
+) -> None:
+    made = [{"steps": steps, "scores": scores, "score": 0.5} for steps, scores in rows]
+    found = of_trajectories(pa.RecordBatch.from_pylist(made, schema=TRAJECTORY_SCHEMA))
+    for place, (steps, scores) in enumerate(rows):
+        beyond, end = found["scores_beyond_steps"][place], found["scores_end_in_score"][place]
+        assert math.isnan(beyond) if scores is None else beyond == len(scores) - steps
+        assert end == (scores[-1] == 0.5) if scores else math.isnan(end)
+
+
+def test_one_of_passes_a_null_over() -> None:
+    found = one_of(pa.array(["en", "fr", None]), ["en", "de"])
+    assert found[:2].tolist() == [1, 0] and math.isnan(found[2])
 
 
 def test_messages_of_a_sliced_table_are_those_of_its_rows() -> None:

@@ -6,20 +6,25 @@ import json
 import math
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pytest
 
+from cord.recipe.contract import ContractSettings, DriftBounds, Softened
+from cord.signals.columns import SIGNALS
+from data_contracts.bounds import QualityBounds, RecordBounds, RunCounts
+from data_contracts.drift import drift_expectations
+from data_contracts.problems import ProblemBounds, problem_expectations
+from data_contracts.quality import quality_expectations
 from data_contracts.records import (
     RECORD_SCHEMA,
-    RecordBounds,
-    RunCounts,
     check_records,
     record_expectations,
     run_expectations,
 )
 from data_contracts.result import ContractResult
+from data_contracts.trajectories import trajectory_expectations
 
 GOOD = (
     "<think>\n### Step 1. Add.\n1 + 1 = 2\n### Step 2. State it.\nIt is 2.\n</think>\n\n"
@@ -42,6 +47,13 @@ def record(number: int, **changes: Any) -> dict[str, Any]:
         "key": "a1b2",
         "rank": 0,
         "missing": [],
+        "domain": "math",
+        "language": "en",
+        "question_language": "en",
+        "thinking_form": "tagged",
+        "repetition": 0.0,
+        "truncated": False,
+        "leaks_answer": False,
         "outcome": "correct",
     } | changes
 
@@ -57,9 +69,23 @@ def table(*rows: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=RECORD_SCHEMA)
 
 
+STRICT = QualityBounds(
+    languages=("en",),
+    max_outliers=0,
+    max_leaks=0,
+    stops=frozenset(e.name for e in quality_expectations(QualityBounds(("en",)))),
+)
+
+
 def bounds(records: int, **changes: Any) -> RecordBounds:
     counts = RunCounts(problems=records, records=records, wrong=0, quarantined=0, correct=records)
-    return replace(RecordBounds(max_steps=4, max_tokens=100, counts=counts), **changes)
+    strict = RecordBounds(max_steps=4, max_tokens=100, counts=counts, quality=STRICT)
+    return replace(strict, **changes)
+
+
+def expectations() -> list[str]:
+    """Names of all that is said of each record."""
+    return [e.name for e in (*record_expectations(bounds(1)), *quality_expectations(STRICT))]
 
 
 def failed(result: ContractResult) -> dict[str, tuple[str, ...]]:
@@ -71,9 +97,8 @@ def test_good_records_hold_every_expectation() -> None:
     result = check_records(table(*map(record, range(3))), bounds(3))
     assert result.holds and not result.failures and not result.skipped
     of_columns = 4
-    assert len(result.checks) == of_columns + len(record_expectations(bounds(3))) + len(
-        run_expectations(bounds(3))
-    )
+    of_run = len(run_expectations(bounds(3)))
+    assert len(result.checks) == of_columns + len(expectations()) + of_run
 
 
 def with_response(response: str | None) -> dict[str, Any]:
@@ -82,7 +107,7 @@ def with_response(response: str | None) -> dict[str, Any]:
 
 def test_the_table_of_broken_rows_leaves_no_expectation_out() -> None:
     elsewhere = {"enough_records", "problem_id_given", "problem_unique"}
-    names = {expectation.name for expectation in record_expectations(bounds(1))}
+    names = set(expectations())
     covered = {case[0] for case in (*BROKEN, *BROKEN_IN_TWO_WAYS)}
     assert covered == names - elsewhere
 
@@ -131,6 +156,11 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("one_closing_tag", with_response(GOOD.replace("1 + 1", "</think> 1 + 1"))),
     ("thinking_not_empty", with_response("<think>\n \u00a0\n</think>\n\nIt is 2.")),
     ("answer_behind_thinking", with_response("<think>\n1 + 1 = 2\n</think>\n\u2003\n")),
+    ("repetition_in_range", record(1, repetition=0.31)),
+    ("language_expected", record(1, language="fr", question_language="fr")),
+    ("language_of_question", record(1, question_language="fr")),
+    ("answer_not_leaked", record(1, leaks_answer=True)),
+    ("not_truncated", record(1, truncated=True)),
 ]
 BROKEN_IN_TWO_WAYS: list[tuple[str, str, dict[str, Any]]] = [
     ("thinking_tags_in_order", "one_opening_tag", with_response(GOOD + "<think>")),
@@ -253,7 +283,8 @@ def test_a_table_of_nulls_fails_and_never_raises() -> None:
         {field.name: pa.nulls(3, field.type) for field in RECORD_SCHEMA}, schema=RECORD_SCHEMA
     )
     result = check_records(nulls, bounds(3))
-    given = {f"{name}_given" for name in RECORD_SCHEMA.names} - {"messages_given", "outcome_given"}
+    later = RECORD_SCHEMA.names[RECORD_SCHEMA.names.index("domain") :]
+    given = {f"{n}_given" for n in RECORD_SCHEMA.names if n not in ("messages", *later)}
     assert given < set(failed(result))
     assert failed(result)["verified_correct"] == ("row 1", "row 2", "row 3")
 
@@ -274,8 +305,52 @@ def test_a_table_in_many_pieces_is_read_like_one() -> None:
     rows = [record(number) for number in range(7)]
     rows[5] = record(5, teachers=["only one"])
     pieces = pa.concat_tables([table(row) for row in rows] + [RECORD_SCHEMA.empty_table()])
-    assert failed(check_records(pieces, bounds(7))) == {"teacher_for_each_step": ("p5",)}
+    for source in (pieces, pieces.to_reader()):
+        assert failed(check_records(source, bounds(7))) == {"teacher_for_each_step": ("p5",)}
     assert check_records(pieces.slice(0, 5), bounds(5)).holds
+
+
+def test_a_torn_batch_of_a_stream_is_found_wherever_it_comes() -> None:
+    offsets, torn = pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")
+    text = pa.Array.from_buffers(pa.string(), 1, [None, offsets, torn])
+    good = table(record(0)).to_batches()[0]
+    bad = good.set_column(1, "question", text)
+    stream = pa.RecordBatchReader.from_batches(good.schema, iter([good, bad, good]))
+    result = check_records(stream, bounds(3))
+    assert set(failed(result)) == {"columns_readable"} and result.rows == 3 and result.skipped
+
+
+def test_quality_only_warns_until_the_recipe_bounds_it_and_never_where_it_is_told_to_warn() -> None:
+    rows = [record(number, repetition=0.9, language="fr") for number in range(3)]
+    names = {"repetition_in_range", "language_of_question"}
+    counted = bounds(3, quality=QualityBounds())
+    assert {c.expectation for c in check_records(table(*rows), counted).warnings} == names
+    given = QualityBounds.of(ContractSettings(max_repetition=0.5))
+    stopped = check_records(table(*rows), replace(counted, quality=given))
+    assert set(failed(stopped)) == {"repetition_in_range"}
+    told = replace(counted, quality=given, warn=frozenset({"repetition_in_range"}))
+    softened = check_records(table(*rows), told)
+    assert softened.holds and {c.expectation for c in softened.warnings} == names
+
+
+def test_a_few_outliers_are_named_and_stop_nothing() -> None:
+    rows = [record(number, repetition=0.9 if number == 7 else 0.0) for number in range(20)]
+    few = bounds(20, quality=replace(STRICT, max_outliers=0.05))
+    result = check_records(table(*rows), few)
+    (check,) = [c for c in result.checks if c.expectation == "repetition_in_range"]
+    assert result.holds and (check.holds, check.failed_rows, check.examples) == (True, 1, ("p7",))
+
+
+def test_records_without_signals_are_passed_over() -> None:
+    older = [record(n) | dict.fromkeys(SIGNALS.names) | {"domain": None} for n in range(2)]
+    assert check_records(table(*older), bounds(2)).holds
+
+
+def test_every_expectation_that_a_recipe_may_soften_is_one() -> None:
+    named = {e.name for e in (*problem_expectations(ProblemBounds()), *run_expectations(bounds(1)))}
+    named |= {*expectations(), *(e.name for e in trajectory_expectations(STRICT))}
+    named |= {e.name for e in drift_expectations(DriftBounds(), "demo@1", "warn")}
+    assert set(get_args(Softened)) <= named
 
 
 def test_the_result_is_plain_json_even_of_hostile_numbers() -> None:
