@@ -16,6 +16,10 @@ _VALUE_AND_UNIT = re.compile(
     r"\{[ ~]*(?P<unit>[A-Za-z][A-Za-z ./-]{0,38})\}(?:\s?\^\s?(?:[23]|\{[23]\}))?\.?",
     re.ASCII | re.DOTALL,
 )
+_SPACED_UNIT = re.compile(
+    r"^(-?\d[\d,.]*)(?:\\[,;: ]|[~ ]){1,4}(?:mm|cm|dm|km|in|ft|yd|mi|kg|mg|min|hr|mph|ml)"
+    r"(?:\s?\^\s?(?:[23]|\{[23]\}))?$"
+)
 _SCALED = re.compile(
     r"\\?[$€£]?(?P<number>-?\d[\d,]*(?:\.\d+)?)\s?"
     r"(?P<scale>hundred|thousand|million|billion|trillion|percent)\b(?: [A-Za-z]{3,}){0,6}",
@@ -41,7 +45,7 @@ _NO_UNITS = frozenset(
 
 def without_unit(answer: str) -> str:
     """A value without its unit; any other answer as it is."""
-    text = answer.replace("°", r"^{\circ}") if "°" in answer else answer
+    text = _SPACED_UNIT.sub(r"\1", answer)
     if (measured := _VALUE_AND_UNIT.fullmatch(text)) is not None and _is_unit(measured["unit"]):
         return measured["value"].strip()
     if (scaled := _SCALED.fullmatch(text)) is not None:

@@ -17,23 +17,35 @@ from typing import Any, TextIO
 
 from cord.types import Verdict
 from cord.verification.math import normalise, shown, without_dollars
+from cord.verification.notation import familiar
 from cord.verification.units import without_unit
 from cord.verification.words import is_text, letters_of
 
 ORPHAN_GRACE_S = 2.0
 """Beyond the time limit: by then the parent has killed us, if there is one."""
+_INTERVAL = re.compile(r"[\[\]]|\\infty|\\cup|∞|∪")
+_PERCENT = re.compile(r"\s?(?:\\?%|percent)\s?\$?\.?$")
 _E_NOTATION = re.compile(r"(?<![\w\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})(?![\w.])", re.ASCII)
 
 
 def judge(answer: str, reference: str) -> Verdict:
     """Compare by value with math-verify. Neither string is empty. May take for ever."""
-    from math_verify import verify
-
     if is_text(reference) and is_text(answer):
         if letters_of(reference) == letters_of(answer):
             return Verdict("correct", "text", f"{shown(answer)} is {shown(reference)}")
         return Verdict("wrong", "text", f"{shown(answer)} is not {shown(reference)}")
-    answer, reference = _right_sides(answer, reference)
+    verdict = _compare(*_right_sides(answer, reference))
+    share = _PERCENT.search(reference)
+    if verdict.outcome != "correct" and share is not None and not _PERCENT.search(answer):
+        # The unit may have been left out, as others may be.
+        without = _compare(answer, reference[: share.start()])
+        return without if without.outcome == "correct" else verdict
+    return verdict
+
+
+def _compare(answer: str, reference: str) -> Verdict:
+    from math_verify import verify
+
     expected, found = _read(reference), _read(answer)
     for text, values in ((reference, expected), (answer, found)):
         if not values:
@@ -41,7 +53,14 @@ def judge(answer: str, reference: str) -> Verdict:
                 "undecided", "math-verify", f"{shown(text)} cannot be read as mathematics"
             )
     try:
-        equal = verify(list(expected), list(found), timeout_seconds=None, raise_on_error=True)
+        equal = verify(
+            list(expected),
+            list(found),
+            timeout_seconds=None,
+            raise_on_error=True,
+            # `2 < x` is the interval, but `(1, 2)` may as well be a point.
+            allow_set_relation_comp=_INTERVAL.search(reference) is not None,
+        )
     except (MemoryError, RecursionError):
         raise
     except Exception as error:
@@ -60,7 +79,7 @@ def _read(answer: str) -> tuple[Any, ...]:
     the last number: so a number with its words is read as the number, and all else whole."""
     from math_verify import parse
 
-    text = without_unit(normalise(without_unit(without_dollars(answer))))
+    text = without_unit(normalise(without_unit(without_dollars(familiar(answer)))))
     text = _E_NOTATION.sub(r"\1\\cdot10^{\2}", text.replace("**", "^"))
     values = parse(rf"\boxed{{{text}}}", parsing_timeout=None, raise_on_error=True)
     return () if all(isinstance(value, str) for value in values) else tuple(values)

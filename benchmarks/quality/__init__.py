@@ -1,0 +1,1 @@
+"""What is written into a release, measured: verification, duplicates, overlaps, signals."""
