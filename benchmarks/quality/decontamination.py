@@ -9,7 +9,8 @@ GSM8K's training set is checked against the other sets, its own test set among t
 printed with both texts, and all of them are counted as false, though some are not.
 
 datatrove evens out numbers (each digit is a 0) before it hashes, and so drops texts that only list
-as many numbers as some item does. Seconds are of the processor, of one thread, since others may share the machine.
+as many numbers as some item does. Seconds are of the processor, of one thread, since others may
+share the machine.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 
@@ -56,7 +54,12 @@ class Rows:
         found = self._hashes[rows] == hashes[marked] if len(self) else np.zeros(0, np.bool_)
         return marked[found], rows[found]
 
-    def places(self, row: int) -> Iterator[int]:
+    def places(self, row: int) -> list[int]:
         """Where the items have this row, ascending."""
-        first, last = int(self._firsts[row]), int(self._firsts[row + 1])
-        return iter(self._places[first:last].tolist())
+        places: list[int] = self._places[self._firsts[row] : self._firsts[row + 1]].tolist()
+        return places
+
+    def only_places(self, rows: Places) -> Places:
+        """The place of each of these rows that stands in one place; -1 of the others."""
+        firsts = self._firsts[rows]
+        return np.where(self._firsts[rows + 1] == firsts + 1, self._places[firsts], -1)

@@ -135,27 +135,40 @@ def _long(
     some: Words, items: Items, length: int, begins: Places, rows: Places
 ) -> Iterator[tuple[int, int, int, int]]:
     """Overlaps around rows of the full length."""
+    only = items.full.only_places(rows)
     for text, own in _by_text(some, begins):
         first, last = int(some.firsts[text]), int(some.firsts[text + 1])
-        words = some.spelling(first, last)
         done: dict[int, int] = {}
         seen: set[int] = set()
-        for begin, row in zip(begins[own].tolist(), rows[own].tolist(), strict=True):
+        found = zip(begins[own].tolist(), rows[own].tolist(), only[own].tolist(), strict=True)
+        for begin, row, place in found:
             if begin + length > last or row in seen:
                 continue
             seen.add(row)  # a row that a text repeats is followed once
-            compared: Counter[int] = Counter()
-            for place in items.full.places(row):
-                item, least, most = items.find(place)
-                compared[items.set_of[item]] += 1
-                if compared[items.set_of[item]] > _PLACES_COMPARED:
-                    continue
+            if place >= 0 and done.get(begin - place, -1) >= begin:
+                continue  # most rows of an overlap lie in the one just followed
+            for place, item, least, most in _places(items, row):
                 if done.get(begin - place, -1) >= begin:
                     continue
-                left, right = _follow(words, begin - first, items.words[least:most], place - least)
+                # So much of the text lies beside the item.
+                left = max(first, begin - (place - least))
+                right = min(last, begin + (most - place))
+                beside = items.words[place - (begin - left) : place + (right - begin)]
+                left, right = _agree(some.spelling(left, right), beside, begin - left, left)
                 if right - left >= length:
-                    done[begin - place] = first + right - length
-                    yield text, item, first + left, first + right
+                    done[begin - place] = right - length
+                    yield text, item, left, right
+
+
+def _places(items: Items, row: int) -> Iterator[tuple[int, int, int, int]]:
+    """(place, item, the item's first word, the word behind its last) of a row, of each set only
+    the first ones."""
+    compared: Counter[int] = Counter()
+    for place in items.full.places(row):
+        item, least, most = items.find(place)
+        compared[items.set_of[item]] += 1
+        if compared[items.set_of[item]] <= _PLACES_COMPARED:
+            yield place, item, least, most
 
 
 def _short(
@@ -180,12 +193,11 @@ def _by_text(some: Words, begins: Places) -> Iterator[tuple[int, slice]]:
         yield text, slice(first, last)
 
 
-def _follow(words: list[bytes], here: int, item: list[bytes], there: int) -> tuple[int, int]:
-    """As far as a text and an item agree around a word: (first word, word behind the last)."""
-    left, behind = here, there
-    while left > 0 and behind > 0 and words[left - 1] == item[behind - 1]:
-        left, behind = left - 1, behind - 1
-    right, ahead = here, there
-    while right < len(words) and ahead < len(item) and words[right] == item[ahead]:
-        right, ahead = right + 1, ahead + 1
-    return left, right
+def _agree(words: list[bytes], others: list[bytes], around: int, shift: int) -> tuple[int, int]:
+    """As far as two rows agree around a word: (first word, word behind the last), both shifted."""
+    first = last = around
+    while first > 0 and words[first - 1] == others[first - 1]:
+        first -= 1
+    while last < len(words) and words[last] == others[last]:
+        last += 1
+    return first + shift, last + shift

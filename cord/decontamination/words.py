@@ -161,7 +161,9 @@ def _spell_out(raw: Bytes, offsets: Places) -> tuple[Bytes, Moves, Places, Place
     seen = np.zeros(0x110000, np.bool_)
     seen[codes] = True
     kinds = np.flatnonzero(seen)
-    which = np.searchsorted(kinds, codes)
+    numbers = np.empty(0x110000, np.int32)
+    numbers[kinds] = np.arange(len(kinds))
+    which = numbers[codes]
     spellings = [spell(int(code)) for code in kinds]
     encoded = [spelling.text.encode() for spelling in spellings]
     alone = np.array([spelling.alone for spelling in spellings])[which]
