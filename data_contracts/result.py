@@ -6,8 +6,9 @@ terminal, without Great Expectations being installed where it is read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Severity = Literal["stop", "warn"]
 
@@ -43,7 +44,7 @@ class ContractResult:
     """One contract held against one table."""
 
     contract: str
-    """`problems` or `records`."""
+    """`problems`, `trajectories` or `records`."""
     holds: bool
     """Every expectation of severity `stop` held, and none was left out."""
     rows: int
@@ -58,6 +59,22 @@ class ContractResult:
         """Sum the checks up."""
         stopped = any(check.severity == "stop" and not check.holds for check in checks)
         return cls(contract, not stopped and not skipped, rows, checks, skipped)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> ContractResult:
+        """What `to_json` has made, read again. Raises TypeError or KeyError for anything else."""
+        checks = [{**check, "examples": tuple(check["examples"])} for check in stored["checks"]]
+        return cls(
+            stored["contract"],
+            stored["holds"],
+            stored["rows"],
+            tuple(Check(**check) for check in checks),
+            tuple(stored["skipped"]),
+        )
+
+    def joined(self, checks: Sequence[Check]) -> ContractResult:
+        """The same with further checks."""
+        return self.of(self.contract, self.rows, (*self.checks, *checks), self.skipped)
 
     @property
     def failures(self) -> tuple[Check, ...]:

@@ -55,6 +55,8 @@ class Manifest(BaseModel):
     """The contract's results."""
     counts: dict[str, Any]
     """problems, records, wrong, quarantined, ..."""
+    profile: dict[str, Any] = Field(default_factory=dict)
+    """What the records come to (`cord.signals.profile`); empty in older releases."""
 
     @property
     def label(self) -> str:
