@@ -109,6 +109,8 @@ class Model(Section):
     context: int | None = Field(default=None, ge=128)
     """Of a model behind `engine: openai`: most tokens of prompt and output together, where the
     endpoint's list of models does not say (else 32,768). Other models say it themselves."""
+    licence: str | None = Field(default=None, min_length=1, max_length=200)
+    """What its makers allow, `apache-2.0`; stated on the data card, and decides nothing."""
 
     @model_validator(mode="after")
     def _engine_and_url_agree(self) -> Self:

@@ -31,6 +31,8 @@ class ProblemSource(Section):
     domain: str | None = Field(default=None, min_length=1)
     """Column with what kind of answer a problem has (`math`, `span` ...), where they differ; a row
     that leaves it empty is judged by `verify.domain`."""
+    licence: str | None = Field(default=None, min_length=1, max_length=200)
+    """What their makers allow, `mit`; stated on the data card, and decides nothing."""
     limit: int | None = Field(default=None, ge=1)
     """Only the first so many rows."""
 
