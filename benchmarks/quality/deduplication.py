@@ -165,9 +165,8 @@ def _found(planted: dict[int, Planted], gone: dict[str, dict[str, Any]]) -> tupl
         found[kind] += f"{place:06}-copy" in gone
     for (what, low, high), count in sorted(there.items()):
         says = "found" if what == "fair" else "taken for the same"
-        print(
-            f"  planted, {what}, Jaccard {low} to {high}: {found[what, low, high]} of {count} {says}"
-        )
+        share = f"{found[what, low, high]} of {count}"
+        print(f"  planted, {what}, Jaccard {low} to {high}: {share} {says}")
     fair = [kind for kind in there if kind[0] == "fair" and kind[1] >= NEAR]
     others = [kind for kind in there if kind[0] != "fair"]
     return (
@@ -216,9 +215,9 @@ def _against_datasketch(rows: pa.Table, ours: set[str], ours_s: float) -> list[F
         return gone
 
     def alone() -> set[str]:
-        with Sketches(NEAR) as sketches:
+        with Sketches(NEAR, len(words)) as sketches:
             sketches.add(np.arange(len(words)), np.ones(len(words), np.uint64), words)
-            return {ids[number] for number in sketches.near_duplicates()}
+            return {ids[found.number] for found in sketches.near_duplicates()}
 
     theirs, theirs_s = _timed(lambda: peer([tokens(text) for text in texts]))
     words = [tokens(text) for text in texts]

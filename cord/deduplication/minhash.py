@@ -7,7 +7,9 @@ that share one, and only these are walked through.
 
 from __future__ import annotations
 
+import os
 import tempfile
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,8 +36,9 @@ _CHUNK = 2048
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Why a text goes: `of` (its number) stays, and their word triples have this Jaccard index."""
+    """Text `number` goes, since `of` stays and their word triples have this Jaccard index."""
 
+    number: int
     of: int
     similarity: float
 
@@ -46,15 +49,16 @@ class Sketches:
     Bands are in memory (256 bytes a text at a threshold of 0.8), triples in a temporary file (8
     bytes a word)."""
 
-    def __init__(self, near: float) -> None:
-        """`near`: the least Jaccard index of two near-duplicates, in (0, 1]."""
+    def __init__(self, near: float, texts: int) -> None:
+        """`near`: the least Jaccard index of two near-duplicates, in (0, 1]; `texts`: how many will
+        be added at most."""
         self._near = near
-        self._bands = band_count(near)
         self._words = WordHashes()
-        self._columns: list[Hashes] = []
-        self._numbers: list[NDArray[np.int64]] = []
-        self._groups: list[Hashes] = []
-        self._ends: list[Ends] = [np.zeros(1, np.int64)]
+        self._count = 0
+        self._bands: Hashes = np.empty((texts, band_count(near)), np.uint64)
+        self._numbers: NDArray[np.int64] = np.empty(texts, np.int64)
+        self._groups: Hashes = np.empty(texts, np.uint64)
+        self._ends: Ends = np.zeros(texts + 1, np.int64)
         self._file = tempfile.TemporaryFile(prefix="cord-triples-")  # noqa: SIM115
 
     def __enter__(self) -> Self:
@@ -70,71 +74,62 @@ class Sketches:
             ends = np.cumsum([len(words) for words in some])
             hashes, ends = triples(self._words.of(chain.from_iterable(some)), ends)
             chunk = slice(begin, begin + _CHUNK)
-            self._columns.append(self._banded(hashes, ends, groups[chunk]))
-            self._numbers.append(numbers[chunk])
-            self._groups.append(groups[chunk])
-            self._ends.append(ends + self._ends[-1][-1])
+            added = slice(self._count, self._count + len(some))
+            self._bands[added] = self._banded(hashes, ends, groups[chunk])
+            self._numbers[added] = numbers[chunk]
+            self._groups[added] = groups[chunk]
+            self._ends[1:][added] = ends + self._ends[self._count]
+            self._count += len(some)
             self._file.write(hashes.tobytes())
 
     def _banded(self, hashes: Hashes, ends: Ends, groups: Hashes) -> Hashes:
         """One number a text and band; texts of different signatures share none."""
         offsets = np.concatenate([np.zeros(1, np.uint64), ends.astype(np.uint64)])
         rows = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, PERMUTATIONS, 0)
-        digests = np.array(rows.to_rows(), np.uint64).reshape(len(ends), self._bands, -1)
-        bands = mix(np.add.outer(groups, np.arange(self._bands, dtype=np.uint64)))
+        count = self._bands.shape[1]
+        digests = np.array(rows.to_rows(), np.uint64).reshape(len(ends), count, -1)
+        bands = mix(np.add.outer(groups, np.arange(count, dtype=np.uint64)))
         for column in range(digests.shape[2]):
             bands = mix(bands ^ digests[:, :, column])
         return bands
 
-    def near_duplicates(self, settled: int = 0) -> dict[int, Near]:
-        """The texts that go, by number.
+    def near_duplicates(self, settled: int = 0) -> Iterator[Near]:
+        """The texts that go.
 
         Walks from the best (smallest number) to the worst; what is near to one that stays, goes,
         and belongs to the nearest such one. Texts numbered below `settled` stay in any case."""
-        if not self._numbers:
-            return {}
         self._file.flush()
-        numbers, groups = np.concatenate(self._numbers), np.concatenate(self._groups)
-        bands, ends = np.concatenate(self._columns), np.concatenate(self._ends)
-        self._columns.clear()
-        shared = _shared(bands)
-        found: dict[int, Near] = {}
-        for members in _groups(np.flatnonzero(shared.any(axis=1)), groups, numbers):
-            found.update(self._walk(members, numbers, bands, shared, ends, settled))
-        return found
+        shared = _shared(self._bands[: self._count])
+        places = np.flatnonzero(shared.any(axis=1))
+        for members in _groups(places, self._groups, self._numbers):
+            yield from self._walk(members, shared, settled)
 
     def _walk(
-        self,
-        members: NDArray[np.int64],
-        numbers: NDArray[np.int64],
-        bands: Hashes,
-        shared: NDArray[np.bool_],
-        ends: Ends,
-        settled: int,
-    ) -> Iterator[tuple[int, Near]]:
+        self, members: NDArray[np.int64], shared: NDArray[np.bool_], settled: int
+    ) -> Iterator[Near]:
+        """The same, within a group whose members are given best first."""
+
         @lru_cache(maxsize=2 * REACH)
         def triples_of(place: int) -> frozenset[int]:
-            self._file.seek(8 * int(ends[place]))
-            data = self._file.read(8 * int(ends[place + 1] - ends[place]))
-            return frozenset(np.frombuffer(data, np.uint64).tolist())
+            begin, end = self._ends[place : place + 2].tolist()
+            data = os.pread(self._file.fileno(), 8 * (end - begin), 8 * begin)
+            return frozenset(array("Q", data))
 
         stay: defaultdict[int, list[int]] = defaultdict(list)
-        for place in members.tolist():
-            number = int(numbers[place])
-            own_bands = bands[place, shared[place]].tolist()
+        for place, number in zip(members.tolist(), self._numbers[members].tolist(), strict=True):
+            bands = self._bands[place, shared[place]].tolist()
             if number >= settled:
-                alike = Counter(chain.from_iterable(stay.get(band, ()) for band in own_bands))
+                alike = Counter(chain.from_iterable(stay[band] for band in bands if band in stay))
+                most = alike if len(alike) <= REACH else dict(alike.most_common(REACH))
+                own = triples_of(place)
                 similarity, other = max(
-                    (
-                        (jaccard(triples_of(place), triples_of(other)), -int(numbers[other]))
-                        for other, _ in alike.most_common(REACH)
-                    ),
+                    ((jaccard(own, triples_of(other)), -other) for other in most),
                     default=(0.0, 0),
                 )
                 if similarity >= self._near:
-                    yield number, Near(-other, similarity)
+                    yield Near(number, int(self._numbers[-other]), similarity)
                     continue
-            for band in own_bands:
+            for band in bands:
                 if len(stay[band]) < REACH:
                     stay[band].append(place)
 

@@ -88,6 +88,7 @@ _MEANS_MUCH = frozenset(
         "decrease decreased decreasing even odd positive negative prime sum difference product",
         "quotient ratio area perimeter volume mean median mode",
         "sin cos tan cot sec csc log ln",
+        "b c d e f g h j k l m n o p q r s t u v w x y z",  # variables
     )
     for word in line.split()
 )
@@ -116,18 +117,12 @@ def tokens(text: str) -> Tokens:
 
 def signature(words: Tokens) -> Tokens:
     """The tokens that must be the same, in order, in two near-duplicates."""
-    return tuple(
-        word
-        for word in words
-        if not word[0].isalpha()
-        or word in _MEANS_MUCH
-        or (len(word) == 1 and word.isascii() and word not in ("a", "i"))  # a variable
-    )
+    return tuple(word for word in words if word in _MEANS_MUCH or not word[0].isalpha())
 
 
 def is_prose(words: Tokens) -> bool:
     """Enough words, among the signs, that one word more or less may mean the same.
 
     In `Start 5; *7; flip; flip` each word is an instruction."""
-    count = sum(word[0].isalpha() for word in words)
+    count = sum(map(str.isalpha, words))
     return count >= LEAST_WORDS and 2 * count >= len(words)

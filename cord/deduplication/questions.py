@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cord.deduplication.hashing import Hashes, digest
-from cord.deduplication.minhash import Near, Sketches
+from cord.deduplication.minhash import Sketches
 from cord.deduplication.normal_form import Tokens, is_prose, signature, tokens
 from cord.lake.tables.schemas import columns
 
@@ -60,8 +60,8 @@ def duplicate_questions(
     read = [_read(open_) for _, open_ in sources]
     items = _Items([table for table, _ in read])
     first = _first_alike(items.high, items.low)
-    found = _near(items, first, near, sources, [count for _, count in read])
-    return _table(items, first, found, [label for label, _ in sources])
+    near_of, similarity = _near(items, first, near, sources, [count for _, count in read])
+    return _table(items, first, near_of, similarity, [label for label, _ in sources])
 
 
 def _read(rows: Rows) -> tuple[pa.Table, int]:
@@ -150,22 +150,26 @@ def _near(
     near: float | None,
     sources: list[tuple[str, Rows]],
     counts: list[int],
-) -> dict[int, Near]:
-    """The near-duplicates among the first of their kind."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """For each item the one it is near to, else -1, and the similarity, else 1; of the first of
+    their kind only."""
+    of, similarity = np.full(len(items), -1), np.ones(len(items))
     worth = np.flatnonzero((first == np.arange(len(items))) & (items.signature != 0))
     _, group, size = np.unique(items.signature[worth], return_inverse=True, return_counts=True)
     own = np.bincount(group, weights=worth >= items.settled)
     worth = worth[(size[group] > 1) & (own[group] > 0)]
     if near is None or not len(worth):
-        return {}
-    with Sketches(near) as sketches:
+        return of, similarity
+    with Sketches(near, len(worth)) as sketches:
         for source, ((_, open_), count) in enumerate(zip(sources, counts, strict=True)):
             numbers = worth[items.source[worth] == source]
             number_of_row = np.full(count, -1)
             number_of_row[items.row[numbers]] = numbers
             for some, texts in _again(open_, number_of_row):
                 sketches.add(some, items.signature[some], texts)
-        return sketches.near_duplicates(items.settled)
+        for found in sketches.near_duplicates(items.settled):
+            of[found.number], similarity[found.number] = found.of, found.similarity
+    return of, similarity
 
 
 def _again(
@@ -192,14 +196,13 @@ def _again(
 
 
 def _table(
-    items: _Items, first: NDArray[np.int64], found: dict[int, Near], labels: list[str]
+    items: _Items,
+    first: NDArray[np.int64],
+    near_of: NDArray[np.int64],
+    similarity: NDArray[np.float64],
+    labels: list[str],
 ) -> pa.Table:
     numbers = np.arange(len(items))
-    near_of = np.full(len(items), -1)
-    similarity = np.ones(len(items))
-    for number, near in found.items():
-        near_of[number] = near.of
-        similarity[number] = near.similarity
     # An exact copy of a near-duplicate belongs to what stays in its stead.
     near_by = near_of[first]
     stays = np.where(near_by >= 0, near_by, first)

@@ -27,13 +27,16 @@ TRAJECTORY_DUPLICATES = columns(
     }
 )
 
+_BYTES_AT_ONCE = 8_000_000
+"""Of rows; the hashes of their words take about ten times as much memory."""
+
 
 def duplicate_trajectories(rows: Iterable[pa.RecordBatch], near: float | None) -> pa.Table:
     """The trajectories that go, as `TRAJECTORY_DUPLICATES`, sorted by problem and rank.
 
     `rows` have problem_id, rank, text, score and tokens, sorted by problem_id (ValueError where
-    they are not); in memory is one batch, and what belongs to its last problem. `near` in (0, 1] is
-    the least similarity of a near-duplicate; None finds exact ones only."""
+    they are not). `near` in (0, 1] is the least similarity of a near-duplicate; None finds exact
+    ones only."""
     words = WordHashes()
     found = [_duplicates(table, near, words) for table in _whole_problems(rows)]
     table = pa.concat_tables([TRAJECTORY_DUPLICATES.empty_table(), *found])
@@ -43,9 +46,7 @@ def duplicate_trajectories(rows: Iterable[pa.RecordBatch], near: float | None) -
 def _whole_problems(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """The rows cut between problems, of problems with several trajectories only."""
     rest: list[pa.RecordBatch] = []
-    for batch in rows:
-        if not len(batch):
-            continue
+    for batch in _small(rows):
         table = pa.Table.from_batches([*rest, batch]).combine_chunks()
         ids = table["problem_id"]
         if pc.any(pc.less(ids[1:], ids[:-1])).as_py():
@@ -55,6 +56,13 @@ def _whole_problems(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield _with_company(table.slice(0, last))
     if rest:
         yield _with_company(pa.Table.from_batches(rest))
+
+
+def _small(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in rows:
+        step = max(1, len(batch) * _BYTES_AT_ONCE // max(1, batch.nbytes))
+        for begin in range(0, len(batch), step):
+            yield batch.slice(begin, step)
 
 
 def _with_company(table: pa.Table) -> pa.Table:
@@ -83,17 +91,15 @@ def _duplicates(table: pa.Table, near: float | None, words: WordHashes) -> pa.Ta
             else:
                 stay[text] = row
     gone, of, kind, similarity = zip(*goes, strict=True) if goes else ((), (), (), ())
-    rows_gone = table.select(["problem_id", "rank"]).take(np.array(gone, np.int64))
-    return pa.Table.from_arrays(
-        [
-            rows_gone["problem_id"],
-            rows_gone["rank"],
-            table["rank"].take(np.array(of, np.int64)),
-            pa.array(kind, pa.string()),
-            pa.array(similarity, pa.float64()),
-        ],
-        schema=TRAJECTORY_DUPLICATES,
-    )
+    rank = table["rank"]
+    arrays: list[Any] = [
+        table["problem_id"].take(np.array(gone, np.int64)),
+        rank.take(np.array(gone, np.int64)),
+        rank.take(np.array(of, np.int64)),
+        pa.array(kind, pa.string()),
+        pa.array(similarity, pa.float64()),
+    ]
+    return pa.Table.from_arrays(arrays, TRAJECTORY_DUPLICATES.names).cast(TRAJECTORY_DUPLICATES)
 
 
 def _nearest(
