@@ -8,6 +8,7 @@ equals sign: that was computed. A sign, not a proof: small whole numbers turn up
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -36,12 +37,17 @@ def leaks_answer(questions: Column, answers: Column, thinking: Column, steps: Nu
             "steps": pa.array(steps),
         }
     )
-    with duckdb.connect(config={"threads": 1}) as connection:  # Arrow has no row-wise search
-        found: Any = connection.from_arrow(table).project(
+    with _database().cursor() as cursor:  # Arrow has no row-wise search
+        found: Any = cursor.from_arrow(table).project(
             f"steps > 1 and length(answer) >= {LEAST_CHARACTERS + 2} "
             "and contains(first, answer) and not contains(asked, answer)"
         )
         return pc.cast(found.to_arrow_table().column(0).combine_chunks(), pa.bool_())
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1})
 
 
 def _words(texts: Column) -> Column:
