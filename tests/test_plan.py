@@ -2,7 +2,14 @@ from dataclasses import replace
 
 from cord.engines import EngineInfo
 from cord.plan import identify, problem_key, search_fingerprint, verdict_key
-from cord.recipe import Model, PathBound, PublishSettings, Writer
+from cord.recipe import (
+    JudgeSettings,
+    Model,
+    PathBound,
+    PublishSettings,
+    VerifySettings,
+    Writer,
+)
 from cord.recipe_file import parse_recipe
 from cord.types import Problem
 
@@ -27,6 +34,7 @@ ENGINES = {"a": info("A"), "b": info("B"), "meta-prover": info("A")}
 PROBLEM = Problem("p", "q", "1")
 BEFORE_STRATEGIES = "9b7ae472ff65774866e4bf066db5e30551ec7fc52646c32a43577c788404fe47"
 BEFORE_BOUNDS = "f980a65c73911f05f9ec680cb7c03ddde675085a5bd7e8ca2d927982153441b9"
+BEFORE_DOMAINS = "18787a3dc9658d59069dbc7f909f5dca2675f65a2aee29c7aee4f87b1a5356f1"
 
 
 def changed(section: str, **fields: object) -> str:
@@ -137,3 +145,33 @@ def test_other_verification_is_another_judgement_of_the_same_search() -> None:
     assert verdict_key(RECIPE, "k") != verdict_key(
         RECIPE.model_copy(update={"verify": stricter}), "k"
     )
+
+
+def test_settings_that_older_runs_did_not_have_name_the_same_judgement_at_their_defaults() -> None:
+    assert verdict_key(RECIPE, "k") == BEFORE_DOMAINS
+    assert identify(RECIPE, ENGINES, [PROBLEM], []).run == BEFORE_BOUNDS
+    for fields in ({"tolerance": 0.1}, {"scale": "optional"}, {"least_f1": 0.5}):
+        looser = RECIPE.verify.model_copy(update=fields)
+        recipe = RECIPE.model_copy(update={"verify": looser})
+        assert verdict_key(recipe, "k") != BEFORE_DOMAINS
+        assert identify(recipe, ENGINES, [PROBLEM], []).run != BEFORE_BOUNDS
+
+
+def test_a_problems_own_domain_names_its_judgement_and_the_run_but_not_its_search() -> None:
+    spans = replace(PROBLEM, domain="span")
+    assert problem_key("s", spans) == problem_key("s", PROBLEM)
+    assert verdict_key(RECIPE, "k", "span") != verdict_key(RECIPE, "k")
+    assert identify(RECIPE, ENGINES, [spans], []).run != BEFORE_BOUNDS
+
+
+def test_who_judges_open_answers_counts_and_not_where_it_is_served() -> None:
+    def named(**model: object) -> str:
+        settings = VerifySettings(domain="judge", judge=JudgeSettings(model=Model(**model)))
+        return verdict_key(RECIPE.model_copy(update={"verify": settings}), "k")
+
+    assert named(model="m", url="http://a/v1") == named(model="m", url="http://b/v1", seats=3)
+    assert named(model="m") != named(model="n")
+    assert RECIPE.answer_judge_model is None
+    judged = RECIPE.model_copy(update={"verify": VerifySettings(domain="judge")})
+    assert judged.answer_judge_model == RECIPE.meta_prover_model
+    assert judged.roles["answer-judge"] == RECIPE.meta_prover_model

@@ -299,3 +299,26 @@ def test_shards_are_even_in_order_and_never_empty(size: int, count: int) -> None
         sizes = [len(shard.problem_ids) for shard in shards]
         assert max(sizes) - min(sizes) <= 1
         assert max(sizes) == math.ceil(size / count) or size < count
+
+
+def test_a_column_may_say_what_kind_of_answer_a_problem_has(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "p.jsonl",
+        row("a") | {"kind": "Span"},
+        row("b") | {"kind": None},
+        row("c") | {"kind": ""},
+        row("d") | {"kind": "poem"},
+        row("e") | {"kind": 7},
+        row("f"),
+    )
+    found = read(file, domain="kind")
+    assert [(p.id, p.domain) for p in found.problems] == [("a", "span"), ("b", None), ("c", None)]
+    reasons = [q.reason for q in found.quarantined]
+    assert reasons[0].startswith("the domain ('kind') is 'poem'; there is: math, numeric, choice")
+    assert reasons[1].startswith("the domain ('kind') is a number; there is: math")
+    assert reasons[2] == "no column 'kind' in this row"
+
+
+def test_a_domain_column_that_no_row_has_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ProblemsError, match=r"problems.domain: no row .* has a column 'kind'"):
+        read(write(tmp_path / "p.jsonl", row("a")), domain="kind")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cord.verification import verify
-from cord.verification.tatqa import judge, written_reference
+from cord.verification.tatqa import written_reference
 
 DEV = Path(__file__).parents[3] / "shared" / "data" / "tatqa_dev.jsonl"
 
@@ -54,19 +54,19 @@ DEV = Path(__file__).parents[3] / "shared" / "data" / "tatqa_dev.jsonl"
     ],
 )
 def test_numbers_with_their_scale_and_spans_by_their_words(answer, reference, outcome):
-    verdict = judge(f"...</think>\n\nThe final answer is \\boxed{{{answer}}}", reference)
+    verdict = verify("tatqa", f"...</think>\n\nThe final answer is \\boxed{{{answer}}}", reference)
     assert verdict.outcome == outcome, verdict
 
 
 def test_what_states_nothing_is_wrong_and_what_has_no_reference_undecided():
-    assert judge("<think>\nlet me see", "4").outcome == "wrong"
-    assert judge("4", " ").outcome == "undecided"
-    assert judge(r"\boxed{" + "9" * 20_000 + "}", "4").outcome == "wrong"
+    assert verify("tatqa", "<think>\nlet me see", "4").outcome == "wrong"
+    assert verify("tatqa", "4", " ").outcome == "undecided"
+    assert verify("tatqa", r"\boxed{" + "9" * 20_000 + "}", "4").outcome == "wrong"
 
 
 @given(st.text(max_size=300), st.text(max_size=60))
 def test_it_judges_whatever_is_written(response, reference):
-    assert judge(response, reference).outcome in ("correct", "wrong", "undecided")
+    assert verify("tatqa", response, reference).outcome in ("correct", "wrong", "undecided")
 
 
 @pytest.mark.skipif(not DEV.exists(), reason="the real data are not here")
@@ -82,5 +82,7 @@ def test_every_answer_of_the_real_data_set_is_right_by_itself_and_wrong_for_its_
     assert len(references) > 1_400
     own = [verify("tatqa", rf"\boxed{{{ref}}}", ref).outcome for ref in references]
     assert own.count("correct") == len(references), references[own.index("wrong")]
-    shifted = [judge(rf"\boxed{{{a}}}", b).outcome for a, b in pairwise(references) if a != b]
+    shifted = [
+        verify("tatqa", rf"\boxed{{{a}}}", b).outcome for a, b in pairwise(references) if a != b
+    ]
     assert shifted.count("correct") < 0.02 * len(shifted)
