@@ -83,7 +83,7 @@ def _duplicates(table: pa.Table, near: float | None, words: WordHashes) -> pa.Ta
         for row in rows:
             text = texts[row].tobytes()
             if near is not None:
-                sets[row] = np.unique(sets[row])
+                sets[row] = _distinct(sets[row])
             if text in stay:
                 goes.append((row, stay[text], "exact", 1.0))
             elif near is not None and (found := _nearest(row, stay.values(), sets, near)):
@@ -100,6 +100,14 @@ def _duplicates(table: pa.Table, near: float | None, words: WordHashes) -> pa.Ta
         pa.array(similarity, pa.float64()),
     ]
     return pa.Table.from_arrays(arrays, TRAJECTORY_DUPLICATES.names).cast(TRAJECTORY_DUPLICATES)
+
+
+def _distinct(values: Hashes) -> Hashes:
+    """In ascending order; numpy.unique takes twice as long for these."""
+    ordered = np.sort(values)
+    new = np.ones(len(ordered), dtype=bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]
 
 
 def _nearest(

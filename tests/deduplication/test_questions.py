@@ -1,4 +1,7 @@
+import gzip
+import json
 import random
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -6,6 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cord.deduplication import Rows, duplicate_questions
+
+GSM8K = Path(__file__).parents[2].parent / "shared" / "data" / "gsm8k_train.jsonl.gz"
+"""Beside the checkout; the data are not ours to ship."""
 
 CLIPS = (
     "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in "
@@ -182,3 +188,12 @@ def test_what_goes_names_what_stays_whatever_the_order(
     rng.shuffle(items)
     rng.shuffle(then)
     assert duplicate_questions(rows(*items, at_once=5), near, [("demo@1", rows(*then))]) == found
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason="GSM8K is not here")
+def test_gsm8k_asks_one_question_twice_of_two_people() -> None:
+    with gzip.open(GSM8K, "rt", encoding="utf-8") as lines:
+        items = [(f"{n:04}", json.loads(line)["question"], 0.0, 0) for n, line in enumerate(lines)]
+    (row,) = duplicate_questions(rows(*items, at_once=1000), 0.8).to_pylist()
+    one, other = (items[int(row[column])][1].split() for column in ("of", "problem_id"))
+    assert {*one} ^ {*other} == {"Josie", "Amanda"}
