@@ -31,7 +31,7 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append(tag)
-        if tag != "meta":
+        if tag not in ("meta", "br"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -72,3 +72,40 @@ def test_the_page_names_no_other_host() -> None:
 
 def test_the_same_result_gives_the_same_page() -> None:
     assert render(RESULT) == render(RESULT)
+
+
+PROFILE = {
+    "rows": 9,
+    "numbers": {
+        "score": {
+            "known": 9,
+            "mean": 0.5,
+            "least": 0.25,
+            "p05": 0.3,
+            "p50": 0.5,
+            "p95": 0.7,
+            "most": 0.75,
+            "histogram": [0.2, 0.8, 0.0],
+        }
+    },
+    "shares": {"teachers": {"<b>qwq</b>": 0.75, "phi": 0.25}},
+    "flags": {"truncated": 0.125},
+}
+
+
+def test_a_page_has_a_section_for_each_contract_and_pictures_of_the_records() -> None:
+    whole = ContractResult.of("trajectories", 9, (HELD,))
+    page = render(whole, RESULT, profile=PROFILE)
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == [] and tags.seen.count("h1") == 3 and tags.seen.count("rect") == 3
+    assert "trajectories, records: does not hold" in page
+    assert 'y="0.0" width="9" height="60.0"' in page, "the largest share fills the picture"
+    assert "&lt;b&gt;qwq&lt;/b&gt; 75 %, phi 25 %" in page and "12.5 %" in page
+    assert not re.search(r"//|src=|href=|@import|url\(", page)
+
+
+def test_a_page_without_records_has_no_pictures() -> None:
+    assert "The records" not in render(RESULT)
+    empty = {"rows": 0, "numbers": {}, "shares": {}, "flags": {}}
+    assert "The records" not in render(RESULT, profile=empty)

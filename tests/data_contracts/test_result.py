@@ -62,3 +62,14 @@ def test_control_characters_from_data_do_not_reach_the_terminal() -> None:
     odd = Check("e", "f", "s", False, "o", 1, ("p1\x1b[2J\nFAILED fake",))
     text = ContractResult.of("records", 1, (odd,)).explain()
     assert "\x1b" not in text and len(text.splitlines()) == 5
+
+
+def test_a_stored_result_is_read_again_as_it_was() -> None:
+    result = ContractResult.of("records", 9, (HELD, WARNED, FAILED), ("x",))
+    assert ContractResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+def test_further_checks_count_as_the_others_do() -> None:
+    held = ContractResult.of("records", 9, (HELD,))
+    assert held.joined([WARNED]).holds and not held.joined([FAILED]).holds
+    assert held.joined([WARNED]).checks == (HELD, WARNED)
