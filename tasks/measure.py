@@ -38,10 +38,11 @@ def measure_cell(lake_uri: str, run_id: str, checks_steps: bool) -> dict[str, An
 def _measure(lake: Lake, run_id: str, checks_steps: bool) -> Measures:
     recipe, folder = load_recipe_of(lake, run_id)
     best = [row for row in trajectories_of(lake, run_id) if row["rank"] == 0]
-    verdicts = verdicts_of(lake, {verdict_key(recipe, row["key"]) for row in best})
+    keys = [verdict_key(recipe, row["key"], row["domain"]) for row in best]
+    verdicts = verdicts_of(lake, set(keys))
     rows = [
-        (judged(row, verdicts[verdict_key(recipe, row["key"]), 0]), int(row["proposed_tokens"]))
-        for row in best
+        (judged(row, verdicts[key, 0]), int(row["proposed_tokens"]))
+        for row, key in zip(best, keys, strict=True)
     ]
     meta_prover = open_ensemble(recipe, Path(folder)).meta_prover
     reused = all(row["run_id"] != run_id for row in best)

@@ -45,7 +45,7 @@ def rows(lake: Lake, release: Manifest, options: PairOptions) -> Iterator[dict[s
             others = [
                 Finished(row["text"], row["score"], row["outcome"], tuple(row["teachers"]))
                 for row in finished.get(name, ())
-                if row["judgement"] == verdict_key(recipe, row["key"])
+                if row["judgement"] == verdict_key(recipe, row["key"], row["domain"])
             ]
             text = record["messages"][-1]["content"].removeprefix(f"{THINK_OPEN}\n")
             chosen = Finished(text, record["score"], "correct", tuple(record["teachers"]))
@@ -72,10 +72,10 @@ def _finished(
     rows_ = query(
         lake,
         f"""
-        select t.key, t.text, t.score, t.teachers, p.problem_id, p.question, p.answer,
+        select t.key, t.text, t.score, t.teachers, p.problem_id, p.question, p.answer, p.domain,
             v.key as judgement, v.outcome
         from trajectories t
-        join (select distinct key, problem_id, question, answer from problems
+        join (select distinct key, problem_id, question, answer, domain from problems
               where problem_id in ({ids})) p on p.key = t.key and p.problem_id = t.problem_id
         join (select distinct problem_id, rank, answer, key, outcome from verdicts
               where problem_id in ({ids})) v on v.problem_id = t.problem_id and v.rank = t.rank
