@@ -68,7 +68,9 @@ class Sketches:
         self._file.close()
 
     def add(self, numbers: NDArray[np.int64], groups: Hashes, texts: Sequence[Tokens]) -> None:
-        """Take texts in, each with its number (the smaller one of two stays) and its signature."""
+        """Take in texts of three words or more, each with its number and its signature.
+
+        Of two near-duplicates the one with the smaller number stays."""
         for begin in range(0, len(texts), _CHUNK):
             some = texts[begin : begin + _CHUNK]
             ends = np.cumsum([len(words) for words in some])
@@ -109,29 +111,31 @@ class Sketches:
     ) -> Iterator[Near]:
         """The same, within a group whose members are given best first."""
 
+        places, numbers = members.tolist(), self._numbers[members].tolist()
+
         @lru_cache(maxsize=2 * REACH)
-        def triples_of(place: int) -> frozenset[int]:
-            begin, end = self._ends[place : place + 2].tolist()
+        def triples_of(rank: int) -> frozenset[int]:
+            begin, end = self._ends[places[rank] : places[rank] + 2].tolist()
             data = os.pread(self._file.fileno(), 8 * (end - begin), 8 * begin)
             return frozenset(array("Q", data))
 
         stay: defaultdict[int, list[int]] = defaultdict(list)
-        for place, number in zip(members.tolist(), self._numbers[members].tolist(), strict=True):
+        for rank, (place, number) in enumerate(zip(places, numbers, strict=True)):
             bands = self._bands[place, shared[place]].tolist()
             if number >= settled:
                 alike = Counter(chain.from_iterable(stay[band] for band in bands if band in stay))
                 most = alike if len(alike) <= REACH else dict(alike.most_common(REACH))
-                own = triples_of(place)
+                own = triples_of(rank)
                 similarity, other = max(
                     ((jaccard(own, triples_of(other)), -other) for other in most),
                     default=(0.0, 0),
                 )
                 if similarity >= self._near:
-                    yield Near(number, int(self._numbers[-other]), similarity)
+                    yield Near(number, numbers[-other], similarity)
                     continue
             for band in bands:
                 if len(stay[band]) < REACH:
-                    stay[band].append(place)
+                    stay[band].append(rank)
 
 
 def band_count(near: float) -> int:

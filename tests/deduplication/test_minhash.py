@@ -1,3 +1,4 @@
+import itertools
 import random
 
 import numpy as np
@@ -52,6 +53,17 @@ def test_it_finds_what_comparing_all_with_all_finds(seed: int, near: float) -> N
     texts = variants(seed, 40)
     found = near_duplicates(texts, near)
     assert {place: why.similarity for place, why in found.items()} == by_comparing_all(texts, near)
+
+
+def test_of_two_equally_near_the_better_one_is_named_whichever_was_read_first() -> None:
+    text = tuple(WORDS[:40])
+    texts = [("other", *text[1:]), (*text[:-1], "other"), text]
+    for order in itertools.permutations(range(3)):
+        with Sketches(0.92, 3) as sketches:
+            for n in order:
+                sketches.add(np.array([n]), np.ones(1, np.uint64), [texts[n]])
+            (found,) = sketches.near_duplicates()
+        assert (found.number, found.of) == (2, 0)
 
 
 def test_texts_of_two_groups_are_never_compared() -> None:

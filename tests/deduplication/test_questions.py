@@ -167,7 +167,7 @@ VARIANTS = st.lists(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     texts=VARIANTS,
     earlier=VARIANTS,
