@@ -1,9 +1,9 @@
 """Overlaps with evaluation sets: is each planted one found, is little else, and how fast?
 
 Thirteen words of an evaluation item are planted into a real text: an answer of GSM8K's training
-set, or a piece of a trace. Their case is changed, and every run of punctuation and white space
-among them is another one; one planting in four has its punctuation taken out altogether. Twelve
-words planted in the same way must not be found, unless they are all that an item says.
+set, or a piece of a trace. Their case is changed, every run of punctuation and white space among
+them is another one, and every third run of punctuation alone is taken out. Twelve words planted in
+the same way must not be found.
 
 GSM8K's training set is checked against the other sets, its own test set among them. Every hit is
 printed with both texts, and all of them are counted as false, though some are not.
@@ -66,15 +66,11 @@ def _planted(sets: EvaluationSets, count: int) -> tuple[float, float]:
         for text in one.texts
         if len(_WORD.findall(text)) > WORDS
     ]
-    # Of twelve words none may be two (`¾`), and no item may be that short without its marks.
-    longer = [
-        (name, text)
-        for name, text in items
-        if unicodedata.is_normalized("NFKC", text) and len(_WORD.findall(_unmarked(text))) > WORDS
-    ]
+    # Of twelve words none may be two (`¾`).
+    plain = [(name, text) for name, text in items if unicodedata.is_normalized("NFKC", text)]
     hosts = _clean_hosts(sets)
     shares = []
-    for size, chosen in ((WORDS, items), (WORDS - 1, longer)):
+    for size, chosen in ((WORDS, items), (WORDS - 1, plain)):
         rows = []
         for _ in range(count):
             name, item = rng.choice(chosen)
@@ -97,20 +93,19 @@ def _planted(sets: EvaluationSets, count: int) -> tuple[float, float]:
 
 def _changed(item: str, size: int, rng: random.Random) -> str:
     """So many words in a row of an item, in another case and with other marks among them."""
-    if rng.random() < 0.25:
-        without = _unmarked(item)
-        item = without if len(_WORD.findall(without)) >= size else item
     words = list(_WORD.finditer(item))
     first = rng.randrange(len(words) - size + 1)
     row = item[words[first].start() : words[first + size - 1].end()]
     case = rng.choice(_CASES)
     row = "".join(case(word) for word in re.split(r"(\W+)", row))
-    row = _BETWEEN.sub(lambda _: "".join(rng.choices(_MARKS, k=rng.randint(1, 2))), row)
+
+    def other_marks(found: re.Match[str]) -> str:
+        if not re.search(r"\s", found[0]) and rng.random() < 1 / 3:
+            return ""
+        return "".join(rng.choices(_MARKS, k=rng.randint(1, 2)))
+
+    row = _BETWEEN.sub(other_marks, row)
     return unicodedata.normalize(rng.choice(("NFC", "NFD")), row)
-
-
-def _unmarked(text: str) -> str:
-    return re.sub(r"[^\w\s]|_", "", text)
 
 
 def _plant(row: str, host: str, rng: random.Random) -> str:

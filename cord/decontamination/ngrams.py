@@ -1,65 +1,138 @@
-"""Hashes of words in a row, and which of them evaluation items have."""
+"""Words in a row of evaluation items, found in texts by their letters.
+
+What stands between the letters does not count, so `80,000` is `80 000` and `80000`, whichever of
+them an item has; only the first and the last letter must be those of a word. A row is found by its
+first eight letters, then by its first sixteen, and so on: most words of a text are out of question
+at once. At the end all letters are compared, so that what is found is a fact.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from cord.decontamination.words import Hashes, Places
+from cord.decontamination.words import Bytes, Hashes, Places, Words, eights
 
-_BASE = 0x9DDFEA08EB382D69
+_FACTORS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD))
+_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)
+_MOST_STEPS = 16
 _MARKS_FOR_EACH = 32
-"""Places in the bitmap for each n-gram: so few of other texts' n-grams are looked up in vain."""
+"""Places in a bitmap for each beginning: so few of other texts' words are looked up in vain."""
 _LARGEST_BITMAP = 27
 
 
-def hash_rows(words: Hashes, length: int) -> Hashes:
-    """The hash of `length` words in a row, from each word on: a polynomial modulo 2^64, put
-    together from rows of half the length."""
-    if len(words) < length:
-        return np.empty(0, np.uint64)
-    rows, size = words, 1
-    for bit in f"{length:b}"[1:]:
-        rows = rows[:-size] * np.uint64(pow(_BASE, size, 1 << 64)) + rows[size:]
-        size *= 2
-        if bit == "1":
-            rows = rows[:-1] * np.uint64(_BASE) + words[size:]
-            size += 1
-    return rows
+class Ngrams:
+    """Rows of words, in the letters of all items behind one another."""
+
+    def __init__(self, letters: Bytes, places: Places, sizes: Places) -> None:
+        """`places` and `sizes` of the rows, in letters (eight or more), which are padded."""
+        self._letters, self._places, self._sizes = letters, places, sizes
+        self._steps: list[_Step] = []
+        steps = np.minimum(sizes // 8, _MOST_STEPS)
+        left = np.arange(len(places))
+        hashes = np.zeros(len(left), np.uint64)
+        while len(left):
+            number = len(self._steps)
+            hashes = _add(hashes, eights(letters, places[left] + 8 * number))
+            longer = steps[left] > number + 1
+            self._steps.append(_Step.of(left[~longer], hashes[~longer], hashes[longer]))
+            left, hashes = left[longer], hashes[longer]
+
+    def find(self, words: Words) -> tuple[Places, Places]:
+        """(word of a text, number of the row that begins there), of all rows in these texts."""
+        at = words.bounds[:-1]
+        left = np.arange(len(at))
+        hashes = np.zeros(len(left), np.uint64)
+        found = [(left[:0], left[:0])]
+        for number, step in enumerate(self._steps):
+            hashes = _add(hashes, eights(words.letters, at[left] + 8 * number))
+            here, rows = step.find(hashes)
+            found.append(self._same(words, left[here], rows))
+            longer = step.goes_on(hashes)
+            left, hashes = left[longer], hashes[longer]
+        return (
+            np.concatenate([first for first, _ in found]),
+            np.concatenate([row for _, row in found]),
+        )
+
+    def _same(self, words: Words, first: Places, rows: Places) -> tuple[Places, Places]:
+        """Those of the pairs whose letters are the same, to the end of a word of one text."""
+        stop = words.bounds[first] + self._sizes[rows]
+        inside = stop <= words.bounds[words.firsts[words.texts_of(first) + 1]]
+        first, rows, stop = first[inside], rows[inside], stop[inside]
+        ends = words.bounds[np.searchsorted(words.bounds, stop)] == stop
+        first, rows = first[ends], rows[ends]
+        done = 0
+        while (self._sizes[rows] > done).any():
+            masks = _MASKS[np.clip(self._sizes[rows] - done, 0, 8)]
+            ours = eights(words.letters, words.bounds[first] + done) & masks
+            same = ours == eights(self._letters, self._places[rows] + done) & masks
+            first, rows = first[same], rows[same]
+            done += 8
+        return first, rows
 
 
-class Rows:
-    """Rows of words of evaluation items, found by their hash."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Rows of so many times eight letters, and the beginnings of longer ones."""
 
-    def __init__(self, hashes: Hashes, places: Places) -> None:
-        """`places` tells where each row begins, ascending."""
+    hashes: Hashes
+    """Of the rows that end here, each once, ascending."""
+    firsts: Places
+    rows: Places
+    """Numbers of the rows of hash i: from firsts[i] to firsts[i + 1]."""
+    ending: npt.NDArray[np.bool_]
+    longer: npt.NDArray[np.bool_]
+    """Bitmaps by the hash's first bits."""
+
+    @classmethod
+    def of(cls, rows: Places, hashes: Hashes, longer: Hashes) -> _Step:
         order = np.argsort(hashes, kind="stable")
-        self._hashes, firsts = np.unique(hashes[order], return_index=True)
-        self._places = places[order]
-        self._firsts = np.append(firsts, len(order))
-        wanted = max(len(self._hashes) * _MARKS_FOR_EACH, 1 << 16)
-        bits = min((wanted - 1).bit_length(), _LARGEST_BITMAP)
-        self._shift = np.uint64(64 - bits)
-        self._marks: npt.NDArray[np.bool_] = np.zeros(1 << bits, np.bool_)
-        self._marks[self._hashes >> self._shift] = True
-
-    def __len__(self) -> int:
-        return len(self._hashes)
+        unique, firsts = np.unique(hashes[order], return_index=True)
+        return cls(
+            unique,
+            np.append(firsts, len(rows)),
+            rows[order],
+            _bitmap(unique),
+            _bitmap(np.unique(longer)),
+        )
 
     def find(self, hashes: Hashes) -> tuple[Places, Places]:
-        """(which of these hashes some item has, the number of its row)."""
-        marked = np.flatnonzero(self._marks[hashes >> self._shift])
-        rows = np.searchsorted(self._hashes, hashes[marked])
-        rows[rows == len(self._hashes)] = 0
-        found = self._hashes[rows] == hashes[marked] if len(self) else np.zeros(0, np.bool_)
-        return marked[found], rows[found]
+        """(which of these hashes, which row) of all pairs that have one hash."""
+        marked = np.flatnonzero(_marked(self.ending, hashes))
+        at = np.searchsorted(self.hashes, hashes[marked])
+        at[at == len(self.hashes)] = 0
+        if len(self.hashes):
+            equal = self.hashes[at] == hashes[marked]
+            marked, at = marked[equal], at[equal]
+        counts = self.firsts[at + 1] - self.firsts[at] if len(at) else at
+        behind = np.cumsum(counts)
+        within = np.arange(counts.sum()) - np.repeat(behind - counts, counts)
+        return np.repeat(marked, counts), self.rows[np.repeat(self.firsts[at], counts) + within]
 
-    def places(self, row: int) -> list[int]:
-        """Where the items have this row, ascending."""
-        places: list[int] = self._places[self._firsts[row] : self._firsts[row + 1]].tolist()
-        return places
+    def goes_on(self, hashes: Hashes) -> Places:
+        """Which of these hashes may be the beginning of a longer row."""
+        return np.flatnonzero(_marked(self.longer, hashes))
 
-    def only_places(self, rows: Places) -> Places:
-        """The place of each of these rows that stands in one place; -1 of the others."""
-        firsts = self._firsts[rows]
-        return np.where(self._firsts[rows + 1] == firsts + 1, self._places[firsts], -1)
+
+def _add(hashes: Hashes, letters: Hashes) -> Hashes:
+    """The hashes with eight letters more."""
+    mixed = (hashes ^ letters) * _FACTORS[0]
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= _FACTORS[1]
+    mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
+def _bitmap(hashes: Hashes) -> npt.NDArray[np.bool_]:
+    bits = min(max((len(hashes) * _MARKS_FOR_EACH - 1).bit_length(), 8), _LARGEST_BITMAP)
+    marks = np.zeros(1 << bits, np.bool_)
+    marks[hashes >> np.uint64(64 - bits)] = True
+    return marks
+
+
+def _marked(marks: npt.NDArray[np.bool_], hashes: Hashes) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = marks[hashes >> np.uint64(65 - len(marks).bit_length())]
+    return found

@@ -7,7 +7,7 @@ on whole arrays of bytes: some 6 ns a byte of English, where Python takes 200.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,55 +25,33 @@ CHUNK_BYTES = 1 << 20
 """Texts are read in pieces of about this size: the arrays made of one stay in the cache."""
 
 _PADDING = 8
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
     """The words of some texts, in order."""
 
-    spelled: Bytes
-    """The texts behind one another as they are compared, padded with zeros."""
-    starts: Places
-    """Where each word begins in `spelled`."""
-    ends: Places
-    """Where it ends; the byte there is not its own."""
+    letters: Bytes
+    """All words of all texts with nothing between them, padded with zeros for `eights`."""
+    bounds: Places
+    """Where each word begins in `letters`; one more at the end."""
     firsts: Places
     """Of each text, which word is its first; one more at the end."""
+    starts: Places
+    """Where each word begins among the characters as they are spelled."""
+    ends: Places
+    """Where it ends; the byte there is not its own."""
     raw: Bytes
     """The texts as they stand."""
     moves: Moves
-
-    def hashes(self) -> Hashes:
-        """64 bits of each word: equal words have equal ones. Of a word of more than 16 bytes the
-        first and the last eight and the length count, so unequal words may be equal here."""
-        eights: Hashes = np.ndarray(len(self.spelled) - 7, "<u8", self.spelled, strides=(1,))
-        sizes = self.ends - self.starts
-        masks = _MASKS[np.minimum(sizes, 8)]
-        hashes: Hashes = (eights[self.starts] & masks) * np.uint64(0x9E3779B97F4A7C15)
-        hashes ^= hashes >> np.uint64(29)
-        tails = eights[np.where(sizes > 8, self.ends - 8, self.starts)] & masks
-        hashes += tails * np.uint64(0xC2B2AE3D27D4EB4F)
-        hashes += sizes.astype(np.uint64) * np.uint64(0xD6E8FEB86659FD93)
-        hashes ^= hashes >> np.uint64(32)
-        hashes *= np.uint64(0xFF51AFD7ED558CCD)
-        hashes ^= hashes >> np.uint64(29)
-        return hashes
 
     def texts_of(self, words: Places) -> Places:
         """Which text each of these words belongs to."""
         return np.searchsorted(self.firsts, words, side="right") - 1
 
-    def spelling(self, first: int, last: int) -> list[bytes]:
-        """The words from `first` on, without `last`."""
-        begins, ends = self.starts[first:last].tolist(), self.ends[first:last].tolist()
-        if not begins:
-            return []
-        start = begins[0]
-        spelled = self.spelled[start : ends[-1]].tobytes()
-        return [
-            spelled[begin - start : end - start] for begin, end in zip(begins, ends, strict=True)
-        ]
+    def spelling(self, first: int, last: int) -> bytes:
+        """The letters of the words from `first` on, without `last`."""
+        return self.letters[self.bounds[first] : self.bounds[last]].tobytes()
 
     def as_written(self, first: int, last: int) -> str:
         """The text from the word `first` to the word `last` as it stands in the original."""
@@ -108,8 +86,14 @@ _NOWHERE = np.empty(0, np.int64)
 _NO_MOVES = Moves(_NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE)
 
 
-def read_words(texts: pa.Array[Any]) -> Iterator[tuple[int, Words]]:
-    """(number of the first text, its words and those of the next ones), about `CHUNK_BYTES` of
+def words_of(texts: Sequence[str]) -> Words:
+    """The words of all texts, which are some."""
+    ((_, words),) = read_words(pa.array(texts, pa.large_string()), 1 << 62)
+    return words
+
+
+def read_words(texts: pa.Array[Any], chunk_bytes: int = CHUNK_BYTES) -> Iterator[tuple[int, Words]]:
+    """(number of the first text, its words and those of the next ones), about so many bytes of
     text at a time. A null is a text without words."""
     plain: pa.Array[Any] = texts.cast(pa.large_string())
     if plain.null_count:
@@ -121,7 +105,7 @@ def read_words(texts: pa.Array[Any]) -> Iterator[tuple[int, Words]]:
     data = np.frombuffer(memoryview(content or b""), np.uint8)
     first = 0
     while first < len(plain):
-        full = int(np.searchsorted(offsets, offsets[first] + CHUNK_BYTES, side="right")) - 1
+        full = int(np.searchsorted(offsets, offsets[first] + chunk_bytes, side="right")) - 1
         last = min(max(full, first + 1), len(plain))
         begin, end = int(offsets[first]), int(offsets[last])
         yield first, _words(data[begin:end], offsets[first : last + 1] - begin)
@@ -132,24 +116,34 @@ def _words(raw: Bytes, offsets: Places) -> Words:
     data, moves, breaks = raw, _NO_MOVES, _NOWHERE
     if len(raw) and raw.max() >= 0x80:
         data, moves, breaks, offsets = _spell_out(raw, offsets)
-    size = len(data)
-    spelled = np.zeros(size + _PADDING, np.uint8)
     small = data | 0x20
     letters = (small - 97) < 26
-    np.bitwise_or(data, letters.view(np.uint8) << 5, out=spelled[:size])
+    spelled = data | letters.view(np.uint8) << 5
     # What is not ASCII any more is a letter or a digit: separators were overwritten.
     inside = letters | ((data - 48) < 10) | (data >= 0x80)
-    broken = np.zeros(size + 1, np.bool_)
+    broken = np.zeros(len(data) + 1, np.bool_)
     broken[offsets] = True
     broken[breaks] = True
-    starts = inside & broken[:-1]
-    starts[1:] |= inside[1:] & ~inside[:-1]
-    ends = inside & broken[1:]
-    ends[:-1] |= inside[:-1] & ~inside[1:]
-    begin = np.flatnonzero(starts)
+    begins = inside & broken[:-1]
+    begins[1:] |= inside[1:] & ~inside[:-1]
+    stops = inside & broken[1:]
+    stops[:-1] |= inside[:-1] & ~inside[1:]
+    starts, ends = np.flatnonzero(begins), np.flatnonzero(stops) + 1
     return Words(
-        spelled, begin, np.flatnonzero(ends) + 1, np.searchsorted(begin, offsets), raw, moves
+        letters=np.concatenate([spelled[inside], np.zeros(_PADDING, np.uint8)]),
+        bounds=np.concatenate([[0], np.cumsum(ends - starts)]),
+        firsts=np.searchsorted(starts, offsets),
+        starts=starts,
+        ends=ends,
+        raw=raw,
+        moves=moves,
     )
+
+
+def eights(letters: Bytes, places: Places) -> Hashes:
+    """Of padded letters the eight from each place on, as one number; zeros behind the end."""
+    every: Hashes = np.ndarray(len(letters) - 7, "<u8", letters, strides=(1,))
+    return every[np.minimum(places, len(every) - 1)]
 
 
 def _spell_out(raw: Bytes, offsets: Places) -> tuple[Bytes, Moves, Places, Places]:
