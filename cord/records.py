@@ -10,14 +10,45 @@ unchanged.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 from cord.path_score import path_value
-from cord.prompts import THINK_OPEN
 from cord.recipe import PathBound, PathScore
-from cord.types import Outcome, Quarantined
+from cord.types import Outcome
+
+
+class Ranked(Protocol):
+    """What choosing looks at: where one trajectory of the last beam stands, and its verdict."""
+
+    @property
+    def problem_id(self) -> str: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def reason(self) -> str:
+        """Of the verdict."""
+        ...
+
+    @property
+    def score(self) -> float: ...
+    @property
+    def start_score(self) -> float:
+        """Of the empty prefix."""
+        ...
+
+    @property
+    def scores(self) -> tuple[float, ...] | None:
+        """Behind each step, in order; None where an older cord has decoded it."""
+        ...
+
+
+T = TypeVar("T", bound=Ranked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,44 +77,56 @@ class Judged:
     scores: tuple[float, ...] | None = None
     """Behind each step, in order; None where an older cord has decoded it."""
 
-    def worth(self, by: PathScore) -> float | None:
-        """The value of its path, 0 to 1; None where that is not known."""
-        if self.scores is None and by != "last":
-            return None
-        return math.exp(path_value(self.start_score, self.scores or (self.score,), by))
 
-    def messages(self) -> list[dict[str, str]]:
-        """The conversation a student is trained on."""
-        return [
-            {"role": "user", "content": self.question},
-            {"role": "assistant", "content": f"{THINK_OPEN}\n{self.text}"},
-        ]
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A trajectory among many, without its texts (see `Ranked`)."""
+
+    place: int
+    """Of its row, among those it was read with."""
+    problem_id: str
+    rank: int
+    finished: bool
+    outcome: Outcome
+    reason: str
+    score: float
+    start_score: float
+    scores: tuple[float, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SetAside(Generic[T]):
+    """A problem that goes to quarantine, by its best trajectory."""
+
+    trajectory: T
+    stage: Literal["verify", "records"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Generic[T]):
     """What becomes of each problem: records, or the reason why not."""
 
-    records: tuple[Judged, ...]
-    wrong: tuple[Judged, ...]
+    records: tuple[T, ...]
+    wrong: tuple[T, ...]
     """The best trajectory of each problem without a record."""
-    undecided: tuple[Quarantined, ...]
+    aside: tuple[SetAside[T], ...]
     """Problems whose answer could not be judged, and those whose right ones lie below the bound."""
-    below: tuple[Judged, ...] = ()
+    below: tuple[T, ...] = ()
     """Correct trajectories that lie below the bound, also of problems that have another record."""
 
 
 def choose(
-    judged: Iterable[Judged], keep: Literal["best", "all"], bound: PathBound | None = None
-) -> Chosen:
+    judged: Iterable[T], keep: Literal["best", "all"], bound: PathBound | None = None
+) -> Chosen[T]:
     """Choose the trajectories that become records; every problem ends in exactly one group."""
-    by_problem: dict[str, list[Judged]] = {}
+    by_problem: dict[str, list[T]] = {}
     for trajectory in judged:
         by_problem.setdefault(trajectory.problem_id, []).append(trajectory)
-    records: list[Judged] = []
-    wrong: list[Judged] = []
-    undecided: list[Quarantined] = []
-    below: list[Judged] = []
+    records: list[T] = []
+    wrong: list[T] = []
+    aside: list[SetAside[T]] = []
+    below: list[T] = []
     for problem_id in sorted(by_problem):
         beam = sorted(by_problem[problem_id], key=lambda t: t.rank)
         considered = beam[:1] if keep == "best" else beam
@@ -93,67 +136,36 @@ def choose(
         if within:
             records += within
         elif correct and bound is not None:
-            undecided.append(_below(correct[0], bound))
+            aside.append(SetAside(correct[0], "records", _below(correct[0], bound)))
         elif considered[0].outcome == "undecided":
-            undecided.append(_undecided(considered[0]))
+            reason = f"undecided: {considered[0].reason}"
+            aside.append(SetAside(considered[0], "verify", reason))
         else:
             wrong.append(considered[0])
-    return Chosen(tuple(records), tuple(wrong), tuple(undecided), tuple(below))
+    return Chosen(tuple(records), tuple(wrong), tuple(aside), tuple(below))
 
 
-def _reaches(trajectory: Judged, bound: PathBound) -> bool:
-    worth = trajectory.worth(bound.by)
-    return worth is not None and worth >= bound.at_least
+def worth(trajectory: Ranked, by: PathScore) -> float | None:
+    """The value of its path, 0 to 1; None where that is not known."""
+    if trajectory.scores is None and by != "last":
+        return None
+    scores = trajectory.scores or (trajectory.score,)
+    return math.exp(path_value(trajectory.start_score, scores, by))
 
 
-def _below(trajectory: Judged, bound: PathBound) -> Quarantined:
-    worth = trajectory.worth(bound.by)
-    reason = (
-        "correct, but the scores along its path are not in the lake (an older cord decoded it), so "
-        "that publish.path cannot be held"
-        if worth is None
-        else f"correct, but its path is worth {worth:.4g} by {bound.by}, less than publish.path "
+def _reaches(trajectory: Ranked, bound: PathBound) -> bool:
+    value = worth(trajectory, bound.by)
+    return value is not None and value >= bound.at_least
+
+
+def _below(trajectory: Ranked, bound: PathBound) -> str:
+    value = worth(trajectory, bound.by)
+    if value is None:
+        return (
+            "correct, but the scores along its path are not in the lake (an older cord decoded "
+            "it), so that publish.path cannot be held"
+        )
+    return (
+        f"correct, but its path is worth {value:.4g} by {bound.by}, less than publish.path "
         f"asks ({bound.at_least:g})"
     )
-    return Quarantined("records", reason, trajectory.problem_id, content=trajectory.text[:10_000])
-
-
-def _undecided(trajectory: Judged) -> Quarantined:
-    return Quarantined(
-        stage="verify",
-        reason=f"undecided: {trajectory.reason}",
-        problem_id=trajectory.problem_id,
-        content=trajectory.text[:10_000],
-    )
-
-
-def record_rows(records: Sequence[Judged]) -> list[dict[str, object]]:
-    """Rows of the `records` schema, with the verdict's `outcome` for the contract to see."""
-    return [
-        {
-            "problem_id": r.problem_id,
-            "question": r.question,
-            "answer": r.answer,
-            "messages": r.messages(),
-            "teachers": list(r.teachers),
-            "steps": r.steps,
-            "tokens": r.tokens,
-            "score": r.score,
-            "run_id": r.run_id,
-            "key": r.key,
-            "rank": r.rank,
-            "missing": list(r.missing),
-            "outcome": r.outcome,
-        }
-        for r in records
-    ]
-
-
-def teacher_shares(records: Iterable[Judged]) -> Mapping[str, float]:
-    """Share of the kept steps that each teacher wrote."""
-    counts: dict[str, int] = {}
-    for record in records:
-        for teacher in record.teachers:
-            counts[teacher] = counts.get(teacher, 0) + 1
-    total = sum(counts.values())
-    return {teacher: counts[teacher] / total for teacher in sorted(counts)} if total else {}

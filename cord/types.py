@@ -43,7 +43,9 @@ class Problem:
 class Quarantined:
     """A row or problem that was set aside, with the reason. Nothing is dropped silently."""
 
-    stage: Literal["read", "problems", "decode", "verify", "deduplicate", "records"]
+    stage: Literal[
+        "read", "problems", "decode", "verify", "records", "deduplicate", "decontaminate"
+    ]
     reason: str
     """One clear sentence."""
     problem_id: str = ""

@@ -1,6 +1,7 @@
 """The main job: problems to a release.
 
-    shard ─> decode (each shard) ─> verify (each shard) ─> deduplicate ─> check ─> publish ─> report
+    shard ─> decode (each shard) ─> verify (each shard) ─> select ─> deduplicate ─> decontaminate
+          ─> check ─> publish ─> report
 
 The body of the flow reads as that line. Every task looks into the lake first, so that a resume, a
 Prefect retry and a run of the same command all do only what is missing.
@@ -26,9 +27,11 @@ from tasks import artifacts
 from tasks.board import BOARD
 from tasks.check import check_contract
 from tasks.decode import decode_shard
+from tasks.decontaminate import decontaminate
 from tasks.deduplicate import deduplicate
 from tasks.publish import publish_release
 from tasks.report import report_run, stored_summary
+from tasks.select import select_records
 from tasks.shard import shard_problems
 from tasks.verify import verify_shard
 
@@ -69,7 +72,9 @@ def _to_release(lake: str, run_id: str, recipe: Recipe) -> dict[str, Any]:
     with runner_of(recipe) as runner:
         decode_and_verify(lake, run_id, plan, retries, runner)
     _unless_stopped()
-    counts = deduplicate.with_options(retries=retries)(lake, run_id)
+    selected = select_records.with_options(retries=retries)(lake, run_id)
+    deduplicate.with_options(retries=retries)(lake, run_id)
+    counts = decontaminate.with_options(retries=retries)(lake, run_id, selected)
     _unless_stopped()
     checked = check_contract.with_options(retries=retries)(lake, run_id, counts)
     if not checked["holds"]:

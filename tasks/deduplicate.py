@@ -1,104 +1,144 @@
-"""Choose the trajectories that become records, and set duplicates aside."""
+"""Drop the candidates that say what another one, or an earlier release, says too."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from prefect import task
 
-from cord.deduplication import find_duplicates
+from cord.deduplication.questions import duplicate_questions
+from cord.deduplication.trajectories import duplicate_trajectories
 from cord.lake import Lake, open_lake
-from cord.lake.runs.run import load_recipe_of, require_run
-from cord.lake.runs.run_tables import judged, set_aside, trajectories_of, verdicts_of
-from cord.lake.tables.rows import quarantine_rows
-from cord.lake.tables.schemas import SCHEMAS
-from cord.plan import verdict_key
-from cord.records import Judged, choose, record_rows
-from cord.types import Quarantined
+from cord.lake.releases.release import find_release
+from cord.lake.runs.candidates import DEDUPLICATE, read_candidates, write_drops
+from cord.lake.runs.run import load_recipe_of
+from cord.lake.tables.query import WORK, stream
+from cord.lake.tables.schemas import DROPPED
+from cord.recipe import DeduplicateSettings
 from tasks import artifacts
 from tasks.board import BOARD
 from tasks.policy import OPTIONS
 
-CANDIDATE_SCHEMA = SCHEMAS["records"].append(pa.field("outcome", pa.string()))
-"""Records on their way to the contract, with the verdict it looks at."""
-
-
-def candidates_key(run_id: str) -> str:
-    """Where a run keeps the records that ask to be published."""
-    return f"runs/{run_id}/records.parquet"
+_OF_QUESTIONS = ("problem_id", "question", "score", "tokens")
 
 
 @task(name="deduplicate", task_run_name="deduplicate {run_id}", **OPTIONS)
 def deduplicate(lake_uri: str, run_id: str) -> dict[str, int]:
-    """Write the run's candidate records and count what became of every problem.
+    """Write what is dropped as a duplicate, with what it duplicates.
 
-    Returns {problems, records, wrong, quarantined, correct, rows}: problems with a record, wrong
-    ones and those set aside add up to the problems read; `rows` counts the records themselves,
-    more than one a problem with `keep: all`. With `publish.path`, `below_path` counts the correct
-    trajectories that it keeps out."""
+    Returns {"problems", "trajectories"}: how many problems another one asks, and how many further
+    trajectories of a problem say what a better one says."""
     BOARD.enter("deduplication")
     lake = open_lake(lake_uri)
     recipe, _ = load_recipe_of(lake, run_id)
-    trajectories = trajectories_of(lake, run_id)
-    verdicts = verdicts_of(lake, {verdict_key(recipe, t["key"]) for t in trajectories})
-    beams = [judged(t, verdicts[verdict_key(recipe, t["key"]), t["rank"]]) for t in trajectories]
-    chosen = choose(beams, recipe.publish.keep, recipe.publish.path)
-    unique, duplicates = _without_duplicates(chosen.records, recipe.deduplicate.near)
-    lake.tables.append_once(
-        "quarantine",
-        pa.Table.from_pylist(
-            quarantine_rows(run_id, [*chosen.undecided, *duplicates]), schema=SCHEMAS["quarantine"]
-        ),
-        f"{run_id}/deduplicate",
-    )
-    table = pa.Table.from_pylist(record_rows(unique), schema=CANDIDATE_SCHEMA)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    lake.store.write(candidates_key(run_id), sink.getvalue().to_pybytes())
-    counts = _counts(lake, run_id, beams, unique, len(chosen.wrong))
-    if recipe.publish.path is not None:
-        counts["below_path"] = len(chosen.below)
-    lake.store.write(f"runs/{run_id}/counts.json", json.dumps(counts).encode())
-    artifacts.table(run_id, "records", [dict(counts)], "What became of every problem")
+    asked = _asked_again(lake, run_id, recipe.deduplicate)
+    several = recipe.publish.keep == "all"
+    told = _told_again(lake, run_id, recipe.deduplicate.trajectories) if several else []
+    dropped = pa.concat_tables([DROPPED.empty_table(), *asked, *told])
+    write_drops(lake, run_id, DEDUPLICATE, dropped)
+    problems = pc.count_distinct(
+        pa.concat_tables([DROPPED.empty_table(), *asked])["problem_id"]
+    ).as_py()
+    counts = {"problems": problems, "trajectories": sum(table.num_rows for table in told)}
+    artifacts.table(run_id, "duplicates", [dict(counts)], "What is said elsewhere too")
     return counts
 
 
-def _without_duplicates(
-    records: tuple[Judged, ...], near: float | None
-) -> tuple[list[Judged], list[Quarantined]]:
-    """Drop the records of problems whose question another problem asks too."""
-    best: dict[str, Judged] = {}
-    for record in records:
-        known = best.setdefault(record.problem_id, record)
-        if (-record.score, record.tokens) < (-known.score, known.tokens):
-            best[record.problem_id] = record
-    found = find_duplicates(
-        [(r.problem_id, r.question, (-r.score, r.tokens)) for r in best.values()], near
-    )
-    dropped = [
-        Quarantined(
-            "deduplicate",
-            f"{duplicate.kind} duplicate of problem {duplicate.of} "
-            f"(similarity {duplicate.similarity:.2f})",
-            problem_id,
-            content=best[problem_id].question[:10_000],
-        )
-        for problem_id, duplicate in sorted(found.items())
+def _asked_again(lake: Lake, run_id: str, settings: DeduplicateSettings) -> list[pa.Table]:
+    """Every record of a problem that another one asks."""
+
+    def rows() -> Iterable[pa.RecordBatch]:
+        return read_candidates(lake, run_id, _OF_QUESTIONS, before=DEDUPLICATE)
+
+    earlier = [
+        (label, _questions_of(lake, label))
+        for label in (find_release(lake, name).label for name in settings.against)
     ]
-    return [r for r in records if r.problem_id not in found], dropped
+    found = duplicate_questions(rows, settings.near, earlier)
+    if not found.num_rows:
+        return []
+    dropped = []
+    for batch in read_candidates(lake, run_id, ("problem_id", "rank"), before=DEDUPLICATE):
+        place = pc.index_in(batch["problem_id"], value_set=found["problem_id"].combine_chunks())
+        own = batch.append_column("place", place).filter(pc.is_valid(place))
+        of = found.take(own["place"])
+        reason = _sentences(of["kind"], "problem", of["of"], of["similarity"], of["release"])
+        dropped.append(
+            _dropped(run_id, own, of["kind"], of["of"], of["release"], of["similarity"], reason)
+        )
+    return dropped
 
 
-def _counts(
-    lake: Lake, run_id: str, beams: list[Judged], records: list[Judged], wrong: int
-) -> dict[str, int]:
-    return {
-        # Counted when the source was read, so that the accounting below can fail.
-        "problems": require_run(lake, run_id).problems or 0,
-        "records": len({record.problem_id for record in records}),
-        "wrong": wrong,
-        "quarantined": set_aside(lake, run_id),
-        "correct": sum(1 for t in beams if t.rank == 0 and t.outcome == "correct"),
-        "rows": len(records),
+def _told_again(lake: Lake, run_id: str, near: float | None) -> list[pa.Table]:
+    rows = _by_problem(read_candidates(lake, run_id, _OF_TEXTS, before=DEDUPLICATE))
+    found = duplicate_trajectories(rows, near)
+    of = found["of"].cast(pa.string())
+    here = pa.array([""] * found.num_rows, pa.string())
+    reason = _sentences(found["kind"], "rank", of, found["similarity"], here)
+    return [_dropped(run_id, found, found["kind"], of, here, found["similarity"], reason)]
+
+
+_OF_TEXTS = ("problem_id", "rank", "messages", "score", "tokens")
+
+
+def _by_problem(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """With `text` for `messages`."""
+    for batch in batches:
+        text = pc.struct_field(pc.list_element(batch["messages"], 1), "content")
+        yield batch.drop_columns(["messages"]).append_column("text", text)
+
+
+def _questions_of(lake: Lake, label: str) -> Callable[[], Iterator[pa.RecordBatch]]:
+    def rows() -> Iterator[pa.RecordBatch]:
+        sql = "select problem_id, question from records"
+        with stream(lake, sql, release=label, limits=WORK) as batches:
+            yield from batches
+
+    return rows
+
+
+def _sentences(
+    kind: pa.ChunkedArray,
+    what: str,
+    of: pa.ChunkedArray,
+    similarity: pa.ChunkedArray,
+    release: pa.ChunkedArray | pa.Array,
+) -> pa.Array:
+    """`near duplicate of problem p7 (similarity 0.83)`."""
+    return pa.array(
+        [
+            f"{k} duplicate of {what} {o}{f' in {r}' if r else ''} (similarity {s:.2f})"
+            for k, o, s, r in zip(
+                *(c.to_pylist() for c in (kind, of, similarity, release)), strict=True
+            )
+        ],
+        pa.string(),
+    )
+
+
+def _dropped(
+    run_id: str,
+    rows: pa.RecordBatch | pa.Table,
+    kind: pa.ChunkedArray,
+    of: pa.ChunkedArray,
+    source: pa.ChunkedArray | pa.Array,
+    similarity: pa.ChunkedArray,
+    reason: pa.Array,
+) -> pa.Table:
+    count = rows.num_rows
+    columns = {
+        "run_id": pa.array([run_id] * count, pa.string()),
+        "stage": pa.array([DEDUPLICATE] * count, pa.string()),
+        "problem_id": rows["problem_id"],
+        "rank": rows["rank"],
+        "kind": kind,
+        "of": of,
+        "source": source,
+        "similarity": similarity,
+        "words": pa.nulls(count, pa.int32()),
+        "matched": pa.nulls(count, pa.string()),
+        "reason": reason,
     }
+    return pa.table(columns, schema=DROPPED)

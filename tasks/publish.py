@@ -6,12 +6,17 @@ from typing import Any
 
 from prefect import task
 
+from cord.card import card
+from cord.card.source import describe
 from cord.lake import open_lake
-from cord.lake.releases.release import publish
+from cord.lake.releases.release import card_key, publish
+from cord.lake.runs.candidates import read_candidates
 from cord.lake.runs.run import load_recipe_of, require_run
+from cord.lake.tables.schemas import SCHEMAS
 from tasks import artifacts
 from tasks.board import BOARD
-from tasks.check import load_candidates, load_result
+from tasks.check import load_result
+from tasks.decontaminate import load_checked
 from tasks.policy import OPTIONS
 
 
@@ -23,16 +28,20 @@ def publish_release(lake_uri: str, run_id: str, counts: dict[str, int]) -> dict[
     BOARD.enter("publication")
     lake = open_lake(lake_uri)
     recipe, _ = load_recipe_of(lake, run_id)
+    document = require_run(lake, run_id)
     published = publish(
         lake,
         recipe.name,
-        load_candidates(lake, run_id).drop_columns(["outcome"]),
+        lambda: read_candidates(lake, run_id, SCHEMAS["records"].names),
         run_id=run_id,
-        fingerprint=require_run(lake, run_id).fingerprint,
+        fingerprint=document.fingerprint,
         contract=load_result(lake, run_id, "records"),
         counts=counts,
+        decontamination=load_checked(lake, run_id),
+        source=describe(recipe, document.engines),
     )
     manifest = published.manifest
+    lake.store.write(card_key(manifest.name, manifest.version), card(manifest).encode())
     name = f"{manifest.name}@{manifest.version}"
     artifacts.page(
         run_id,

@@ -19,7 +19,7 @@ from cord.ensemble import open_engine
 from cord.lake import Lake, open_lake
 from cord.lake.runs.progress import verify_app
 from cord.lake.runs.run import load_recipe_of
-from cord.lake.runs.run_tables import trajectory_batches, verdicts_of
+from cord.lake.runs.run_tables import any_verdicts, trajectory_batches, verdicts_of
 from cord.lake.tables.rows import Row, verdict_row
 from cord.lake.tables.schemas import SCHEMAS
 from cord.plan import verdict_keys
@@ -103,6 +103,8 @@ def _columns(recipe: Recipe) -> tuple[str, ...]:
 
 def _known(lake: Lake, run_id: str, shard: int, recipe: Recipe) -> frozenset[tuple[str, int]]:
     """(judgement key, rank) of the verdicts that earlier runs have given."""
+    if not any_verdicts(lake, run_id, shard):
+        return frozenset()  # the keys of a large shard take longer than that look
     name = verdict_keys(recipe)
     keys: set[str] = set()
     for batch in trajectory_batches(lake, run_id, shard, ("key", "domain")):

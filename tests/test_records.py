@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cord.recipe import PathBound
-from cord.records import Judged, choose, record_rows
+from cord.records import Judged, choose, worth
 from cord.types import Outcome
 
 
@@ -33,7 +33,7 @@ def test_all_keeps_every_correct_one() -> None:
 def test_undecided_is_neither_right_nor_wrong() -> None:
     chosen = choose([judged("a", 0, "undecided")], "best")
     assert chosen.records == chosen.wrong == ()
-    assert "because" in chosen.undecided[0].reason
+    assert "because" in chosen.aside[0].reason
 
 
 outcomes = st.sampled_from(["correct", "wrong", "undecided"])
@@ -52,17 +52,9 @@ def test_every_problem_ends_in_exactly_one_group(
     groups = [
         {r.problem_id for r in chosen.records},
         {r.problem_id for r in chosen.wrong},
-        {q.problem_id for q in chosen.undecided},
+        {q.trajectory.problem_id for q in chosen.aside},
     ]
     assert sorted(p for group in groups for p in group) == sorted(beams)
-
-
-def test_a_record_is_a_conversation_with_the_trajectory_unchanged() -> None:
-    (row,) = record_rows([judged("a", 0, "correct")])
-    assert row["messages"] == [
-        {"role": "user", "content": "q"},
-        {"role": "assistant", "content": "<think>\n### Step 1. x\n</think>\n\n1"},
-    ]
 
 
 def on_path(problem: str, rank: int, *scores: float) -> Judged:
@@ -72,9 +64,9 @@ def on_path(problem: str, rank: int, *scores: float) -> Judged:
 
 def test_a_path_is_worth_the_geometric_mean_of_its_scores_or_its_end_less_its_fall() -> None:
     path = on_path("a", 0, 0.2, 0.8)
-    assert path.worth("mean") == pytest.approx(0.4)
-    assert path.worth("last") == pytest.approx(0.8)
-    assert path.worth("steady") == pytest.approx(0.8 * 0.2 / 0.5)
+    assert worth(path, "mean") == pytest.approx(0.4)
+    assert worth(path, "last") == pytest.approx(0.8)
+    assert worth(path, "steady") == pytest.approx(0.8 * 0.2 / 0.5)
 
 
 def test_what_lies_below_the_bound_is_set_aside_with_its_reason_and_another_one_stays() -> None:
@@ -82,14 +74,14 @@ def test_what_lies_below_the_bound_is_set_aside_with_its_reason_and_another_one_
     lucky, sound = on_path("a", 0, 0.01, 0.9), on_path("a", 1, 0.6, 0.7)
     alone = choose([lucky], "best", bound)
     assert alone.records == alone.wrong == () and alone.below == (lucky,)
-    assert alone.undecided[0].stage == "records"
-    assert "worth 0.09487 by mean, less than publish.path asks (0.4)" in alone.undecided[0].reason
+    assert alone.aside[0].stage == "records"
+    assert "worth 0.09487 by mean, less than publish.path asks (0.4)" in alone.aside[0].reason
     both = choose([lucky, sound], "all", bound)
-    assert both.records == (sound,) and both.below == (lucky,) and both.undecided == ()
+    assert both.records == (sound,) and both.below == (lucky,) and both.aside == ()
 
 
 def test_a_path_that_an_older_cord_did_not_keep_is_told_as_unknown() -> None:
     old = judged("a", 0, "correct")
     chosen = choose([old], "best", PathBound(by="mean", at_least=0.1))
-    assert chosen.records == () and "an older cord decoded it" in chosen.undecided[0].reason
+    assert chosen.records == () and "an older cord decoded it" in chosen.aside[0].reason
     assert choose([old], "best", PathBound(by="last", at_least=0.1)).records == (old,)

@@ -17,13 +17,15 @@ from cord.lake import Lake, open_lake
 from cord.lake.releases.manifest import Manifest
 from cord.lake.releases.release import publish
 from cord.lake.runs.run import save_recipe
+from cord.lake.runs.run_tables import judged_batches
 from cord.lake.tables.rows import problem_rows, step_rows, trajectory_rows, verdict_row
 from cord.lake.tables.schemas import SCHEMAS
-from cord.plan import verdict_key
+from cord.plan import verdict_key, verdict_keys
 from cord.prompts import split_thinking
 from cord.recipe import Recipe
 from cord.recipe_file import parse_recipe
-from cord.records import Judged, choose, record_rows
+from cord.record_batches import record_batch, standings, whole_problems
+from cord.records import choose
 from cord.scoring.simple import RandomChoice
 from cord.search import Seat, decode
 from cord.types import Decoding, Problem, Verdict
@@ -70,13 +72,12 @@ def judge(decoding: Decoding, rank: int) -> Verdict:
     return Verdict("correct" if right else "wrong", "exact", "compared")
 
 
-def fill(lake: Lake, run_id: str, recipe: Recipe = RECIPE) -> list[Judged]:
-    """A run's tables; returns its trajectories as they were judged."""
+def fill(lake: Lake, run_id: str, recipe: Recipe = RECIPE) -> None:
+    """A run's tables."""
     save_recipe(lake, run_id, recipe, "/")
     keys = {problem.id: f"key-{problem.id}" for problem in PROBLEMS}
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMAS}
     rows["problems"] = problem_rows(run_id, PROBLEMS, keys, {p.id: 0 for p in PROBLEMS})
-    judged = []
     for problem in PROBLEMS:
         decoding, key = searched(problem, recipe), keys[problem.id]
         rows["steps"] += step_rows(run_id, key, decoding)
@@ -85,17 +86,9 @@ def fill(lake: Lake, run_id: str, recipe: Recipe = RECIPE) -> list[Judged]:
         for rank, row in enumerate(trajectories):
             verdict = judge(decoding, rank)
             rows["verdicts"].append(verdict_row(run_id, verdict_key(recipe, key), row, verdict))
-            judged.append(
-                Judged(
-                    problem.id, rank, problem.question, problem.answer, row["text"],
-                    tuple(row["teachers"]), row["steps"], row["tokens"], row["score"], run_id, key,
-                    row["finished"], verdict.outcome, verdict.reason,
-                )
-            )  # fmt: skip
     for table in ("problems", "steps", "trajectories", "verdicts"):
         made = pa.Table.from_pylist(rows[table], schema=SCHEMAS[table])
         lake.tables.append_once(table, made, f"{run_id}/{table}")
-    return judged
 
 
 @pytest.fixture(scope="session")
@@ -103,8 +96,10 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Manifest]:
     """The lake and its release; both are only looked at."""
     folder: Path = tmp_path_factory.mktemp("pairs")
     lake = open_lake(str(folder / "lake"), create=True)
-    records = record_rows(choose(fill(lake, "run"), "all").records)
-    for record in records:
-        del record["outcome"]
-    table = pa.Table.from_pylist(records, schema=SCHEMAS["records"])
+    fill(lake, "run")
+    made = []
+    for rows in whole_problems(judged_batches(lake, "run", 0, verdict_keys(RECIPE))):
+        places = [one.place for one in choose(standings(rows), "all").records]
+        made.append(record_batch(rows.take(pa.array(places, pa.int64())), "math"))
+    table = pa.Table.from_batches(made).drop_columns(["outcome"])
     return lake, publish(lake, "pairs", table, "run", "f", {"holds": True}, {}).manifest

@@ -55,8 +55,12 @@ class Manifest(BaseModel):
     """The contract's results."""
     counts: dict[str, Any]
     """problems, records, wrong, quarantined, ..."""
-    profile: dict[str, Any] = Field(default_factory=dict)
-    """What the records come to (`cord.signals.profile`); empty in older releases."""
+    profile: dict[str, Any] = {}
+    """The records in numbers (`cord.signals.profile`); empty in older releases, as what follows."""
+    decontamination: dict[str, Any] = {}
+    """What the records were checked against: {words, within, sets, dropped}."""
+    source: dict[str, Any] = {}
+    """What they were made of (`cord.card.source`)."""
 
     @property
     def label(self) -> str:

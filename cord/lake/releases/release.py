@@ -20,16 +20,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
 from pydantic import ValidationError
 
 from cord.errors import LakeError, UsageError
 from cord.fingerprint import canonical_bytes
 from cord.lake import Lake
 from cord.lake.releases.manifest import Manifest, ReleasedFile, content_hash
+from cord.lake.tables.data_files import Rows, opened
 from cord.lake.tables.delta import commit_once, files_of, open_table, sizes_of, version_of
-from cord.lake.tables.schemas import RECORDS, conform
+from cord.lake.tables.schemas import RECORDS
 from cord.recipe import SAFE_NAME
+from cord.signals.profile import Profiler
 
 _TRIES = 40
 _READERS = 8
@@ -48,21 +49,30 @@ class Published:
 def publish(
     lake: Lake,
     name: str,
-    rows: pa.Table,
+    rows: Rows,
     run_id: str,
     fingerprint: str,
     contract: dict[str, Any],
     counts: dict[str, Any],
+    decontamination: dict[str, Any] | None = None,
+    source: dict[str, Any] | None = None,
 ) -> Published:
-    """Release `rows` (of schema `RECORDS`) as the next version of the data set `name`.
+    """Release `rows` (of schema `RECORDS`; a table, or what opens a stream of batches) as the next
+    version of the data set `name`.
 
     Nothing is published where the newest release has the same content, or where this run has
     published this content before. Call it only when the contract held; `fingerprint` is the
-    recipe's. Safe to call again after any crash, and by several processes at once."""
+    recipe's. Safe to call again after any crash, and by several processes at once. A stream is
+    opened twice: once for the content's hash and profile, and once to be written."""
     if not re.match(SAFE_NAME, name):
         raise LakeError(f"{name!r} cannot be a data set's name; use letters, digits and . _ -")
-    rows = conform(rows, RECORDS)
-    content = content_hash(rows.to_batches())
+    profiler = Profiler()
+    content = content_hash(profiler.watch(opened(rows, RECORDS)))
+    about = {
+        "profile": dict(profiler.profile()),
+        "decontamination": decontamination or {},
+        "source": source or {},
+    }
     delta_version: int | None = None
     for _ in range(_TRIES):
         released = list_releases(lake, name)
@@ -77,10 +87,11 @@ def publish(
                 "content_hash": content,
                 "counts": canonical_bytes(counts).decode(),
                 "contract": canonical_bytes(contract).decode(),
+                **{name: canonical_bytes(told).decode() for name, told in about.items()},
             }
             delta_version = _commit(lake, name, rows, f"release:{run_id}:{content}", facts)
         files = _files(lake, name, delta_version)
-        if sum(file.rows for file in files) != rows.num_rows:
+        if sum(file.rows for file in files) != about["profile"]["rows"]:
             raise LakeError(
                 f"version {delta_version} of {lake.store.uri(dataset_key(name))} does not hold the "
                 "rows that were committed; nothing was published"
@@ -90,7 +101,7 @@ def publish(
             version=head.version + 1 if head else 1,
             run_id=run_id,
             recipe=fingerprint,
-            rows=rows.num_rows,
+            rows=about["profile"]["rows"],
             content_hash=content,
             created_at=datetime.now(UTC),
             parent=head.version if head else None,
@@ -99,6 +110,7 @@ def publish(
             tables=lake.tables.versions(),
             contract=contract,
             counts=counts,
+            **about,
         )
         if _write(lake, manifest):
             return Published(manifest, new=True)
@@ -125,17 +137,24 @@ def find_release(lake: Lake, which: str) -> Manifest:
     name, at, number = which.partition("@")
     if at and not re.fullmatch(r"v?\d{1,9}", number):
         raise UsageError(f"{which!r} names no release; write NAME or NAME@VERSION, as in demo@1")
+    if re.match(SAFE_NAME, name):
+        found = _found(lake, name, int(number.removeprefix("v")) if at else None)
+        if found is not None:
+            return found
     released = list_releases(lake, name) if re.match(SAFE_NAME, name) else []
     if not released:
         raise UsageError(f"there is no data set {name!r} in {lake.uri}; {_names(lake, name)}")
-    if not at:
-        return released[-1]
-    for manifest in released:
-        if manifest.version == int(number.removeprefix("v")):
-            return manifest
     there = ", ".join(manifest.label for manifest in released[-5:])
     more = "" if len(released) <= 5 else f" (and {len(released) - 5} older)"
     raise UsageError(f"there is no release {which}; there are {there}{more}")
+
+
+def _found(lake: Lake, name: str, version: int | None) -> Manifest | None:
+    """One release without a look at the others: of ten thousand the oldest costs the same."""
+    if version is None:
+        return next(iter(_read_all(lake, _keys(lake, name).get(name, [])[-1:])), None)
+    key = manifest_key(name, version)
+    return _read(lake, key) if lake.store.read(key) is not None else None
 
 
 def dataset_key(name: str) -> str:
@@ -148,6 +167,11 @@ def manifest_key(name: str, version: int) -> str:
     return f"releases/{name}/v{version:06d}.json"
 
 
+def card_key(name: str, version: int) -> str:
+    """Where a release's data card lives in the lake, for people; the manifest can make it again."""
+    return f"releases/{name}/v{version:06d}.md"
+
+
 def _already(released: list[Manifest], run_id: str, content: str) -> Manifest | None:
     """The newest release if it has this content, else an older one of this very run."""
     for manifest in reversed(released):
@@ -158,7 +182,7 @@ def _already(released: list[Manifest], run_id: str, content: str) -> Manifest | 
     return None
 
 
-def _commit(lake: Lake, name: str, rows: pa.Table, app_id: str, facts: dict[str, str]) -> int:
+def _commit(lake: Lake, name: str, rows: Rows, app_id: str, facts: dict[str, str]) -> int:
     key = dataset_key(name)
     commit_once(lake.store, key, RECORDS, rows, mode="overwrite", app_id=app_id, metadata=facts)
     version = version_of(lake.store, key, app_id)

@@ -6,7 +6,7 @@ search. Should two runs have decoded the same key at once, the one with the smal
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,9 +19,11 @@ from cord.records import Judged
 if TYPE_CHECKING:
     from cord.lake import Lake
 
+_BATCH_ROWS = 4_096
+
 
 def decoded_sql(run_id: str, shard: int | None = None) -> str:
-    """A SELECT of a run's trajectories (of one shard), with `question`, `reference` and
+    """A SELECT of a run's trajectories (of one shard), with `question`, `reference`,
     `alternatives` and `domain` of their problems."""
     return _decoded_sql(run_id, "" if shard is None else f"and shard = {int(shard)}")
 
@@ -103,7 +105,43 @@ def trajectory_batches(
     lake: Lake, run_id: str, shard: int, columns: Sequence[str] = ("*",), rows: int = 4096
 ) -> Iterator[pa.RecordBatch]:
     """The same of one shard, so many at a time, in columns of `decoded_sql`."""
-    # Where all are this run's own, files of other shards need not be opened.
+    made = _sql_of_shard(lake, run_id, shard)
+    sql = f"select {', '.join(columns)} from ({made}) order by problem_id, rank"
+    with stream(lake, sql, limits=WORK) as batches:
+        yield from _of_size(batches, rows)
+
+
+def judged_batches(
+    lake: Lake, run_id: str, shard: int, verdict_key: Callable[[str, str | None], str]
+) -> Iterator[pa.RecordBatch]:
+    """Rows of `decoded_sql` of one shard by problem and rank, each with the `outcome` and `reason`
+    of its verdict. `verdict_key` names the judgement of a (key, domain)."""
+    planned = query(
+        lake,
+        "select key, domain from problems "
+        f"where run_id = '{check_run_id(run_id)}' and shard = {int(shard)}",
+    )
+    named = [
+        verdict_key(key, domain)
+        for key, domain in zip(*(planned[n].to_pylist() for n in ("key", "domain")), strict=True)
+    ]
+    judgements = pa.table({"key": planned["key"], "judgement": pa.array(named, pa.string())})
+    sql = f"""
+        with said as (
+            select key, rank, arg_min(outcome, run_id) as outcome, arg_min(reason, run_id) as reason
+            from verdicts v semi join judgements j on v.key = j.judgement group by key, rank
+        )
+        select d.*, said.outcome, said.reason
+        from ({_sql_of_shard(lake, run_id, shard)}) d join judgements j on j.key = d.key
+        left join said on said.key = j.judgement and said.rank = d.rank
+        order by d.problem_id, d.rank
+    """
+    with stream(lake, sql, limits=WORK, beside={"judgements": judgements}) as batches:
+        yield from _of_size(batches, _BATCH_ROWS)
+
+
+def _sql_of_shard(lake: Lake, run_id: str, shard: int) -> str:
+    """As `decoded_sql`; where all rows are this run's own, other shards' files stay closed."""
     own = f"where run_id = '{check_run_id(run_id)}' and shard = {int(shard)}"
     found = query(
         lake,
@@ -112,14 +150,25 @@ def trajectory_batches(
         "as own from (select run_id, key, shard from trajectories) semi join planned using (key)",
         limits=WORK,
     ).to_pylist()[0]
-    made = _decoded_sql(
-        run_id, f"and shard = {int(shard)}", own if found["n"] == found["own"] else ""
-    )
-    sql = f"select {', '.join(columns)} from ({made}) order by problem_id, rank"
-    with stream(lake, sql, limits=WORK) as batches:
-        for batch in batches:
-            for start in range(0, batch.num_rows, rows):
-                yield batch.slice(start, rows)
+    all_own = found["n"] == found["own"]
+    return _decoded_sql(run_id, f"and shard = {int(shard)}", own if all_own else "")
+
+
+def _of_size(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
+
+
+def any_verdicts(lake: Lake, run_id: str, shard: int) -> bool:
+    """Whether any run has judged a problem of the name of one in this shard."""
+    sql = f"""
+        select 1 from verdicts semi join (
+            select problem_id from problems
+            where run_id = '{check_run_id(run_id)}' and shard = {int(shard)}
+        ) using (problem_id) limit 1
+    """
+    return query(lake, sql, limits=WORK).num_rows > 0
 
 
 def verdicts_of(lake: Lake, keys: Collection[str]) -> dict[tuple[str, int], Row]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,9 +20,43 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
 from cord.lake.stores.store import Store
+from cord.lake.tables.schemas import conform
 
+Rows: TypeAlias = pa.Table | Callable[[], Iterable[pa.RecordBatch]]
+"""Rows in memory, or what opens a stream of them, the same each time."""
+
+_FILE_ROWS = 65_536
+"""Of a stream; a table is one file."""
+_GROUP_ROWS = 8_192
+"""Of a file: who looks one row up reads so many."""
 _LONG = 64
 """Characters; bounds of longer texts would fill the log, and rule out few files."""
+
+
+def opened(rows: Rows, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rows as batches of exactly this schema. Raises ValueError for rows that do not fit it."""
+    batches = rows.to_batches() if isinstance(rows, pa.Table) else rows()
+    for batch in batches:
+        yield from conform(pa.Table.from_batches([batch]), schema).to_batches()
+
+
+def write_data_files(
+    store: Store, table_key: str, rows: Rows, schema: pa.Schema
+) -> list[AddAction]:
+    """Write rows as Parquet files of the table, a file at a time in memory; returns the actions
+    that add them, none for no rows. Raises `LakeError`."""
+    if isinstance(rows, pa.Table):
+        return [write_data_file(store, table_key, rows)] if rows.num_rows else []
+    actions, gathered, count = [], list[pa.RecordBatch](), 0
+    for batch in opened(rows, schema):
+        gathered.append(batch)
+        count += batch.num_rows
+        if count >= _FILE_ROWS:
+            actions.append(write_data_file(store, table_key, pa.Table.from_batches(gathered)))
+            gathered, count = [], 0
+    if count:
+        actions.append(write_data_file(store, table_key, pa.Table.from_batches(gathered)))
+    return actions
 
 
 def write_data_file(store: Store, table_key: str, rows: pa.Table) -> AddAction:
@@ -29,7 +64,7 @@ def write_data_file(store: Store, table_key: str, rows: pa.Table) -> AddAction:
 
     No reader sees the file before the action is committed. Raises `LakeError`."""
     sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, compression="zstd", compression_level=3)
+    pq.write_table(rows, sink, compression="zstd", compression_level=3, row_group_size=_GROUP_ROWS)
     content = sink.getvalue().to_pybytes()
     name = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
     store.write(f"{table_key}/{name}", content)

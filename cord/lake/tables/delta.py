@@ -36,7 +36,7 @@ from deltalake.transaction import AddAction
 
 from cord.errors import LakeError
 from cord.lake.stores.store import Store
-from cord.lake.tables.data_files import write_data_file
+from cord.lake.tables.data_files import Rows, write_data_files
 from cord.lake.tables.schemas import conform
 
 APP_ID: Final = "cord.app_id"
@@ -66,7 +66,7 @@ def commit_once(
     store: Store,
     key: str,
     schema: pa.Schema,
-    rows: pa.Table,
+    rows: Rows,
     *,
     mode: Literal["append", "overwrite"],
     app_id: str,
@@ -75,21 +75,22 @@ def commit_once(
     """Commit `rows` unless a commit with this `app_id` is there. Makes the table if need be.
 
     Returns whether this call made the commit; with racers on one app id, exactly one does."""
-    rows = conform(rows, schema)
-    file: AddAction | None = None
+    if isinstance(rows, pa.Table):
+        rows = conform(rows, schema)
+    files: list[AddAction] | None = None
     lost: list[Exception] = []
     for attempt in range(_TRIES):
         with speaking(store, key):
             table = _open_or_create(store, key, schema)
             if table is not None:
                 if table.transaction_version(app_id) is not None:
-                    return bool(attempt and file and _has(table, file))
+                    return bool(attempt and files and _has(table, files[0]))
                 if len(lost) == _TRIES_LOST:
                     raise lost[-1]
-                if file is None and rows.num_rows:
-                    file = write_data_file(store, key, rows)
+                if files is None:
+                    files = write_data_files(store, key, rows, schema)
                 try:
-                    _commit(table, schema, file, mode, app_id, metadata or {})
+                    _commit(table, schema, files, mode, app_id, metadata or {})
                 except CommitFailedError:
                     pass
                 except (DeltaError, OSError) as error:
@@ -187,7 +188,7 @@ def _with_columns(table: DeltaTable, schema: pa.Schema) -> DeltaTable | None:
 def _commit(
     table: DeltaTable,
     schema: pa.Schema,
-    file: AddAction | None,
+    files: list[AddAction],
     mode: Literal["append", "overwrite"],
     app_id: str,
     metadata: dict[str, str],
@@ -199,7 +200,7 @@ def _commit(
     if mode == "overwrite":
         properties["max_commit_retries"] = _NO_RETRIES
     table.create_write_transaction(
-        [file] if file else [],
+        files,
         mode=mode,
         schema=schema,
         commit_properties=CommitProperties(**properties),

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -25,7 +27,7 @@ from cord.errors import LakeError, UsageError
 from cord.lake import Lake
 from cord.lake.releases.release import find_release
 from cord.lake.stores.store import Store
-from cord.lake.tables.schemas import SCHEMAS
+from cord.lake.tables.schemas import SCHEMAS, TABLES
 from cord.lake.tables.select_only import sentence, views_used
 from cord.lake.tables.views import VIEWS, define_rows, define_views, literal
 
@@ -89,7 +91,8 @@ def stream(
         sql.encode()
     except UnicodeEncodeError:
         raise UsageError("the SQL is not valid UTF-8") from None
-    extensions = _extensions(lake.store)
+    used = _views_used(sql, (*VIEWS, *beside))
+    extensions = _extensions(lake.store, used)
     spill = tempfile.mkdtemp(prefix="cord-query-") if limits.spills else ""
     connection = _open(limits, extensions, spill)
     clock = threading.Timer(limits.seconds, connection.interrupt)
@@ -97,7 +100,6 @@ def stream(
     try:
         # Only what DuckDB raises is translated, never what the caller does with the batches.
         with _speaking(limits, lake.store):
-            used = views_used(connection, sql, (*VIEWS, *beside))
             pinned = find_release(lake, release) if release else None
             if used.intersection(SCHEMAS):
                 _connect(connection, lake.store, extensions)
@@ -118,6 +120,18 @@ def stream(
         connection.close()
         if spill:
             shutil.rmtree(spill, ignore_errors=True)
+
+
+def _views_used(sql: str, views: Collection[str]) -> set[str]:
+    """In a DuckDB of its own: how the one that answers is opened depends on it."""
+    with _parser(os.getpid()).cursor() as parser:
+        return views_used(parser, sql, views)
+
+
+@cache
+def _parser(process: int) -> duckdb.DuckDBPyConnection:
+    """One for a process: opening it costs as much as many a query. A forked child has its own."""
+    return duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": ""})
 
 
 def _batches(
@@ -158,7 +172,7 @@ def _open(limits: QueryLimits, needed: set[str], spill: str = "") -> duckdb.Duck
 
 
 def _connect(connection: duckdb.DuckDBPyConnection, store: Store, extensions: set[str]) -> None:
-    """Make the connection able to read Delta tables on this store."""
+    """Make the connection able to read what lies on this store."""
     secret = store.duckdb_secret()
     try:
         for extension in sorted(extensions, reverse=True):
@@ -179,8 +193,11 @@ def _connect(connection: duckdb.DuckDBPyConnection, store: Store, extensions: se
     _checked_extensions.update(extensions)
 
 
-def _extensions(store: Store) -> set[str]:
-    return {"delta"} if store.duckdb_secret() is None else {"delta", "httpfs"}
+def _extensions(store: Store, used: set[str]) -> set[str]:
+    """Records are read as plain Parquet, by their release's manifest."""
+    needed = {"delta"} if used.intersection(TABLES) else set()
+    remote = used.intersection(SCHEMAS) and store.duckdb_secret() is not None
+    return needed | {"httpfs"} if remote else needed
 
 
 def _extension(name: str) -> Path:

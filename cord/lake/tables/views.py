@@ -17,7 +17,7 @@ from cord.fingerprint import canonical_bytes
 from cord.lake import Lake
 from cord.lake.evaluations import all_rows
 from cord.lake.releases.manifest import Manifest
-from cord.lake.releases.release import dataset_key, list_releases, newest_releases
+from cord.lake.releases.release import list_releases, newest_releases
 from cord.lake.runs.run import LONG_AGO, list_runs
 from cord.lake.tables.schemas import CAME_LATER, SCHEMAS, TABLES, columns
 from cord.lake.tables.table import table_key
@@ -97,7 +97,7 @@ def _define_table(
         there = lake.store.read(f"{key}/_delta_log/{0:020d}.json") is not None
     if there:
         later = CAME_LATER.get(name, {})
-        _define_view(connection, name, _scan(lake, key, schema, version, later=later))
+        _define_view(connection, name, _scan(lake, key, schema, version, later))
     else:
         define_rows(connection, name, schema.empty_table())
 
@@ -105,41 +105,41 @@ def _define_table(
 def _define_records(
     connection: duckdb.DuckDBPyConnection, lake: Lake, releases: list[Manifest]
 ) -> None:
-    if not releases:
+    filled = [release for release in releases if release.files]
+    if not filled:
         empty = SCHEMAS["records"].append(pa.field("dataset", pa.string())).empty_table()
         define_rows(connection, "records", empty)
         return
-    scans = [
-        _scan(
-            lake,
-            dataset_key(release.name),
-            SCHEMAS["records"],
-            release.delta_version,
-            f", {literal(release.name)} as dataset",
-            later=CAME_LATER["records"],
-        )
-        for release in releases
-    ]
-    _define_view(connection, "records", " union all ".join(scans))
+    _define_view(connection, "records", " union all ".join(_released(lake, r) for r in filled))
+
+
+# S608 below: nothing there comes from outside but names of data sets and the lake's own addresses,
+# which are quoted.
+
+
+def _released(lake: Lake, release: Manifest) -> str:
+    """Its files, by the manifest: no look at the table's log, so an old release costs the same."""
+    files = ", ".join(literal(lake.store.uri(file.path)) for file in release.files)
+    scan = _with_columns(f"read_parquet([{files}])", CAME_LATER["records"])
+    listed = ", ".join(f'"{name}"' for name in SCHEMAS["records"].names)
+    return f"select {listed}, {literal(release.name)} as dataset from {scan}"  # noqa: S608
 
 
 def _scan(
-    lake: Lake,
-    key: str,
-    schema: pa.Schema,
-    version: int | None,
-    more: str = "",
-    later: Mapping[str, str] | None = None,
+    lake: Lake, key: str, schema: pa.Schema, version: int | None, later: Mapping[str, str]
 ) -> str:
-    """Columns that came `later`, with their types, read as null where the table lacks them."""
-    listed = ", ".join(f'"{name}"' for name in schema.names)
     pinned = "" if version is None else f", version={version}"
-    # S608: nothing here comes from outside but the lake's own address, which is quoted.
     scan = f"delta_scan({literal(lake.store.uri(key))}{pinned})"
-    if later:
-        nulls = ", ".join(f'null::{kind} as "{name}"' for name, kind in later.items())
-        scan = f"(select {nulls} where false union all by name select * from {scan})"  # noqa: S608
-    return f"select {listed}{more} from {scan}"  # noqa: S608
+    listed = ", ".join(f'"{name}"' for name in schema.names)
+    return f"select {listed} from {_with_columns(scan, later)}"  # noqa: S608
+
+
+def _with_columns(scan: str, later: Mapping[str, str]) -> str:
+    """The scan, with null for what it lacks of columns that came `later`, by their types."""
+    if not later:
+        return scan
+    nulls = ", ".join(f'null::{kind} as "{name}"' for name, kind in later.items())
+    return f"(select {nulls} where false union all by name select * from {scan})"  # noqa: S608
 
 
 def _define_view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
