@@ -145,7 +145,8 @@ def _leaks(traces: list[dict[str, Any]]) -> tuple[float, float]:
         and not leaks
         and trace["answer"].lower() not in trace["question"].lower()
     ]
-    found = signals(pa.RecordBatch.from_pylist(planted))["leaks_answer"].to_pylist()
+    measured = signals(pa.RecordBatch.from_pylist(planted))
+    found = [bool(leaks) for leaks in measured["leaks_answer"].to_pylist()]
     for trace, leaks in zip(planted, found, strict=True):
         if not leaks:
             print(f"planted and not found: {trace['answer']!r}, asked {trace['question'][:100]!r}")
