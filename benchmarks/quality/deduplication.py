@@ -56,7 +56,7 @@ class Planted:
 
 def figures(quick: bool) -> list[Figure]:
     """Recall and precision at 0.8, and the time against datasketch."""
-    questions = _questions()[: 1500 if quick else None]
+    questions = _questions()[: 3000 if quick else None]
     planted = _plant(questions)
     rows = _rows(questions, planted)
     found, ours_s = _timed(lambda: duplicate_questions(lambda: rows.to_batches(4096), NEAR))
@@ -272,9 +272,13 @@ def _lsh_shape() -> tuple[int, int]:
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    begin = time.process_time()
-    result = work()
-    return result, time.process_time() - begin
+    """What it returns, and the processor's seconds: the least of three times."""
+    seconds = []
+    for _ in range(3):
+        begin = time.process_time()
+        result = work()
+        seconds.append(time.process_time() - begin)
+    return result, min(seconds)
 
 
 if __name__ == "__main__":
