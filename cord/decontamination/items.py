@@ -19,7 +19,7 @@ _SAME_ROWS = 32
 
 
 class Items:
-    """The items of all sets behind one another: some 200 bytes of memory for each word."""
+    """The items of all sets behind one another: some 500 bytes of memory for each word."""
 
     def __init__(self, sets: EvaluationSets, length: int) -> None:
         """`length` words in a row are looked for."""

@@ -17,7 +17,7 @@ from cord.decontamination.words import Bytes, Hashes, Places, Words, eights
 
 _FACTORS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD))
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)
-_MOST_STEPS = 16
+_MOST_STEPS = 64
 _MARKS_FOR_EACH = 32
 """Places in a bitmap for each beginning: so few of other texts' words are looked up in vain."""
 _LARGEST_BITMAP = 27
@@ -31,13 +31,18 @@ class Ngrams:
         self._letters, self._places, self._sizes = letters, places, sizes
         self._steps: list[_Step] = []
         steps = np.minimum(sizes // 8, _MOST_STEPS)
+        rests = np.minimum(sizes - 8 * steps, 8)
         left = np.arange(len(places))
         hashes = np.zeros(len(left), np.uint64)
         while len(left):
             number = len(self._steps)
             hashes = _add(hashes, eights(letters, places[left] + 8 * number))
             longer = steps[left] > number + 1
-            self._steps.append(_Step.of(left[~longer], hashes[~longer], hashes[longer]))
+            ending = left[~longer]
+            tails = eights(letters, places[ending] + 8 * (number + 1))
+            self._steps.append(
+                _Step.of(ending, hashes[~longer], tails, rests[ending], hashes[longer])
+            )
             left, hashes = left[longer], hashes[longer]
 
     def find(self, words: Words) -> tuple[Places, Places]:
@@ -48,9 +53,11 @@ class Ngrams:
         found = [(left[:0], left[:0])]
         for number, step in enumerate(self._steps):
             hashes = _add(hashes, eights(words.letters, at[left] + 8 * number))
-            here, rows = step.find(hashes)
-            found.append(self._same(words, left[here], rows))
-            longer = step.goes_on(hashes)
+            near = left[marked := step.may_end(hashes)]
+            tails = eights(words.letters, at[near] + 8 * (number + 1))
+            here, rows = step.find(hashes[marked], tails)
+            found.append(self._same(words, near[here], rows))
+            longer = step.may_go_on(hashes)
             left, hashes = left[longer], hashes[longer]
         return (
             np.concatenate([first for first, _ in found]),
@@ -76,45 +83,68 @@ class Ngrams:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Rows of so many times eight letters, and the beginnings of longer ones."""
+    """Rows of so many times eight letters and up to seven more, and the beginnings of others."""
 
-    hashes: Hashes
-    """Of the rows that end here, each once, ascending."""
-    firsts: Places
-    rows: Places
-    """Numbers of the rows of hash i: from firsts[i] to firsts[i + 1]."""
-    ending: npt.NDArray[np.bool_]
-    longer: npt.NDArray[np.bool_]
-    """Bitmaps by the hash's first bits."""
+    ends: npt.NDArray[np.bool_]
+    goes_on: npt.NDArray[np.bool_]
+    """Bitmaps by the first bits of the hash of these eights."""
+    rests: tuple[tuple[int, _Table], ...]
+    """Rows by how many letters they have behind their eights, by the hash of all letters."""
 
     @classmethod
-    def of(cls, rows: Places, hashes: Hashes, longer: Hashes) -> _Step:
+    def of(
+        cls, rows: Places, hashes: Hashes, tails: Hashes, rests: Places, longer: Hashes
+    ) -> _Step:
+        tables = []
+        for rest in np.unique(rests).tolist():
+            own = rests == rest
+            tables.append(
+                (rest, _Table.of(_add(hashes[own], tails[own] & _MASKS[rest]), rows[own]))
+            )
+        return cls(_bitmap(hashes), _bitmap(longer), tuple(tables))
+
+    def may_end(self, hashes: Hashes) -> Places:
+        """Which of these hashes may be a row's but for its last letters."""
+        return np.flatnonzero(_marked(self.ends, hashes))
+
+    def may_go_on(self, hashes: Hashes) -> Places:
+        """Which of these hashes may be the beginning of a longer row."""
+        return np.flatnonzero(_marked(self.goes_on, hashes))
+
+    def find(self, hashes: Hashes, tails: Hashes) -> tuple[Places, Places]:
+        """(which of these hashes and of the eight letters behind, which row) of all pairs."""
+        found = [table.find(_add(hashes, tails & _MASKS[rest])) for rest, table in self.rests]
+        here = [place for place, _ in found]
+        rows = [row for _, row in found]
+        none = np.empty(0, np.int64)
+        return np.concatenate([none, *here]), np.concatenate([none, *rows])
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Numbers of rows by hash."""
+
+    hashes: Hashes
+    """Each once, ascending."""
+    firsts: Places
+    rows: Places
+    """Those of hash i: from firsts[i] to firsts[i + 1]."""
+
+    @classmethod
+    def of(cls, hashes: Hashes, rows: Places) -> _Table:
         order = np.argsort(hashes, kind="stable")
         unique, firsts = np.unique(hashes[order], return_index=True)
-        return cls(
-            unique,
-            np.append(firsts, len(rows)),
-            rows[order],
-            _bitmap(unique),
-            _bitmap(np.unique(longer)),
-        )
+        return cls(unique, np.append(firsts, len(rows)), rows[order])
 
     def find(self, hashes: Hashes) -> tuple[Places, Places]:
         """(which of these hashes, which row) of all pairs that have one hash."""
-        marked = np.flatnonzero(_marked(self.ending, hashes))
-        at = np.searchsorted(self.hashes, hashes[marked])
+        at = np.searchsorted(self.hashes, hashes)
         at[at == len(self.hashes)] = 0
-        if len(self.hashes):
-            equal = self.hashes[at] == hashes[marked]
-            marked, at = marked[equal], at[equal]
-        counts = self.firsts[at + 1] - self.firsts[at] if len(at) else at
-        behind = np.cumsum(counts)
-        within = np.arange(counts.sum()) - np.repeat(behind - counts, counts)
-        return np.repeat(marked, counts), self.rows[np.repeat(self.firsts[at], counts) + within]
-
-    def goes_on(self, hashes: Hashes) -> Places:
-        """Which of these hashes may be the beginning of a longer row."""
-        return np.flatnonzero(_marked(self.longer, hashes))
+        equal = np.flatnonzero(self.hashes[at] == hashes)
+        at = at[equal]
+        counts = self.firsts[at + 1] - self.firsts[at]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.repeat(equal, counts), self.rows[np.repeat(self.firsts[at], counts) + within]
 
 
 def _add(hashes: Hashes, letters: Hashes) -> Hashes:
@@ -127,6 +157,7 @@ def _add(hashes: Hashes, letters: Hashes) -> Hashes:
 
 
 def _bitmap(hashes: Hashes) -> npt.NDArray[np.bool_]:
+    hashes = np.unique(hashes)
     bits = min(max((len(hashes) * _MARKS_FOR_EACH - 1).bit_length(), 8), _LARGEST_BITMAP)
     marks = np.zeros(1 << bits, np.bool_)
     marks[hashes >> np.uint64(64 - bits)] = True
