@@ -46,8 +46,8 @@ def read_problems(source: ProblemSource, folder: Path) -> ProblemSet:
     source cannot be read, is empty, or has no column that the recipe names.
     """
     reader = _Reader(source)
-    wanted = (source.id or DEFAULT_ID_COLUMN, source.question, source.answer)
-    wanted += (source.domain,) if source.domain else ()
+    named = (source.id or DEFAULT_ID_COLUMN, source.question, source.answer, source.domain)
+    wanted = tuple(column for column in named if column is not None)
     with open_rows(source, folder, wanted) as rows:
         for row in islice(rows, source.limit):
             reader.take(row)

@@ -119,4 +119,6 @@ def shown(answer: str) -> str:
     """An answer as a reason quotes it: one line, at most 80 characters, none unprintable."""
     line = " ".join(answer[:1000].split())
     line = line if len(line) <= 80 else line[:77] + "..."
+    if line.isprintable():
+        return f"'{line}'"
     return f"'{''.join(c if c.isprintable() else ascii(c)[1:-1] for c in line)}'"

@@ -1,13 +1,17 @@
 """Verdicts of a shard: each row by the rules of its own domain, and only rows that have none."""
 
+import asyncio
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from doubles.openai_answers import OpenAIAnswers
 from doubles.scripted_engine import ScriptedEngine
 
+from cord.engines.vllm.availability import Patience
+from cord.ensemble import open_engine
 from cord.lake import Lake, open_lake
 from cord.lake.runs.run import save_recipe
 from cord.lake.tables.query import query
@@ -155,3 +159,19 @@ def test_a_stop_ends_the_judging():
             judge_all(verifier, None, "math", [row])
     finally:
         BOARD.stop.clear()
+
+
+def test_the_recipes_model_is_asked_for_each_open_answer_of_a_shard(lake):
+    problems = [(Problem(f"p{n}", "Does it?", "It does."), "It does so.") for n in range(3)]
+    with OpenAIAnswers("convention") as server:
+        model = f"{{model: m, url: {server.url}, engine: openai}}"
+        asked = recipe(f"{{domain: judge, judge: {{model: {model}, votes: 1}}}}")
+        patience = Patience(total_s=asked.run.patience_s)
+        engine = open_engine(asked.answer_judge_model, asked.search.worded, Path("/"), patience)
+        asyncio.run(engine.describe())  # tries out how the endpoint wants to be asked
+        message = {"role": "assistant", "content": "</think>\n\nVerdict: correct"}
+        server.replies += [{"message": message, "finish_reason": "stop"}] * 3
+        fill(lake, "run", asked, problems)
+        assert verified(lake, "run")["correct"] == 3
+    methods = query(lake, "select distinct method from verdicts")["method"].to_pylist()
+    assert methods == ["judge 1/1"]

@@ -1,8 +1,15 @@
+import json
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cord.verification import Verifier
 from cord.verification.math import find_answer, judge_at_once, normalise, shown
+
+MATH500 = Path(__file__).parents[3] / "shared" / "data" / "math500.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -74,3 +81,17 @@ def test_a_reason_can_be_printed_and_stored(text: str) -> None:
     assert len(line) < 1000
     assert line.isprintable()
     line.encode()
+
+
+@pytest.mark.skipif(not MATH500.exists(), reason="the real data are not here")
+def test_every_solution_of_math500_states_its_answer_and_not_its_neighbours():
+    rows = [json.loads(line) for line in MATH500.read_text("utf-8").split("\n") if line]
+    assert len(rows) == 347
+    neighbours = [(a["answer"], b["answer"]) for a, b in pairwise(rows)][:60]
+    with Verifier(workers=1) as verifier:
+        for row in rows:
+            verdict = verifier.verify("math", row["solution"], row["answer"])
+            assert verdict.outcome == "correct", verdict
+        for one, other in neighbours:
+            if normalise(one) != normalise(other):
+                assert verifier.verify("math", one, other).outcome == "wrong", (one, other)
