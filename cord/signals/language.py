@@ -16,21 +16,23 @@ import pyarrow as pa
 
 from cord.signals.slices import Column, pc
 
-LEAST_LETTERS = 16
+LEAST_BYTES = 48
+"""Of letters: eight words of English, sixteen characters of Chinese. Of fewer it guesses."""
 LEAST_PROBABILITY = 0.5
 _LOOKED_AT = 400
 _SHOWN = 120
-_NO_WORDS = r"### Step \d+|\\[a-zA-Z]+|[^\p{L}\p{M}]+"
+# Signs in front belong to the header or command, or they would be taken away without its name.
+_NO_WORDS = r"[^\p{L}\p{M}]*(?:### Step|\\[a-zA-Z]+)|[^\p{L}\p{M}]+"
 _LABEL = "__label__"
 
 
 def languages(texts: Column) -> Column:
-    """ISO 639 code of each text (`en`, `zh`); null where it has fewer than `LEAST_LETTERS` letters
-    at its beginning, or the model gives no language half the probability."""
+    """ISO 639 code of each text (`en`, `zh`); null where its beginning has fewer letters than
+    `LEAST_BYTES`, or the model gives no language half the probability."""
     beginnings = pc.utf8_slice_codeunits(texts, 0, _LOOKED_AT)
     letters = pc.utf8_trim_whitespace(pc.replace_substring_regex(beginnings, _NO_WORDS, " "))
     shown = pc.utf8_slice_codeunits(letters, 0, _SHOWN)
-    enough = pc.greater_equal(pc.utf8_length(shown), LEAST_LETTERS)
+    enough = pc.greater_equal(pc.binary_length(shown), LEAST_BYTES)
     coded = pc.if_else(enough, shown, pa.scalar(None, pa.string())).dictionary_encode()
     known = pa.array([_language(one) for one in coded.dictionary.to_pylist()], pa.string())
     return known.take(coded.indices)

@@ -31,9 +31,10 @@ INPUT = pa.schema(
     }
 )
 GOOD = {
-    "question": "What is the sum of the numbers twenty and twenty-two?",
+    "question": "What is the sum of the two numbers twenty and twenty-two, in plain words?",
     "answer": "42",
-    "text": "### Step 1. We add the tens, and then the ones.\n### Step 2. That is 42.</think>\n\n"
+    "text": "### Step 1. We add the tens of both numbers, and then we add their ones to that.\n"
+    "### Step 2. That is 42.</think>\n\n"
     "The final answer is \\boxed{42}.",
     "teachers": ["add", "say"],
     "steps": 2,
@@ -56,8 +57,8 @@ def test_every_signal_of_a_sound_trajectory() -> None:
             "question_language": "en",
             "thinking_form": "tagged",
             "repetition": 0.0,
-            "step_characters": 35.5,
-            "longest_step": 48,
+            "step_characters": 52.0,
+            "longest_step": 81,
             "teacher_shares": [{"teacher": "add", "share": 0.5}, {"teacher": "say", "share": 0.5}],
             "start_score": 0.125,
             "certain_at": 2,
