@@ -23,6 +23,7 @@ _LOOKED_AT = 400
 _SHOWN = 120
 # Signs in front belong to the header or command, or they would be taken away without its name.
 _NO_WORDS = r"[^\p{L}\p{M}]*(?:### Step|\\[a-zA-Z]+)|[^\p{L}\p{M}]+"
+_VARIABLE = r"\b[A-Za-z]\b"  # x y would be Spanish
 _LABEL = "__label__"
 
 
@@ -30,8 +31,9 @@ def languages(texts: Column) -> Column:
     """ISO 639 code of each text (`en`, `zh`); null where its beginning has fewer letters than
     `LEAST_BYTES`, or the model gives no language half the probability."""
     beginnings = pc.utf8_slice_codeunits(texts, 0, _LOOKED_AT)
-    letters = pc.utf8_trim_whitespace(pc.replace_substring_regex(beginnings, _NO_WORDS, " "))
-    shown = pc.utf8_slice_codeunits(letters, 0, _SHOWN)
+    letters = pc.replace_substring_regex(beginnings, _NO_WORDS, " ")
+    words = pc.utf8_trim_whitespace(pc.replace_substring_regex(letters, _VARIABLE, ""))
+    shown = pc.utf8_slice_codeunits(words, 0, _SHOWN)
     enough = pc.greater_equal(pc.binary_length(shown), LEAST_BYTES)
     coded = pc.if_else(enough, shown, pa.scalar(None, pa.string())).dictionary_encode()
     known = pa.array([_language(one) for one in coded.dictionary.to_pylist()], pa.string())

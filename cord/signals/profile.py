@@ -141,7 +141,10 @@ class _Spread:
         if not sample.size:
             sample = np.array([self._sum / self._known])
         p05, p50, p95 = (float(p) for p in np.quantile(sample, [0.05, 0.5, 0.95]))
-        counts, _ = np.histogram(sample, BINS, (self._least, self._most))
+        within = (self._least, self._most)
+        if np.spacing(max(map(abs, within))) * BINS > self._most - self._least:
+            within = (self._least, self._least)  # they differ by rounding alone: one value
+        counts, _ = np.histogram(sample, BINS, within)
         return {
             "known": self._known,
             "mean": self._sum / self._known,
