@@ -71,9 +71,7 @@ def _agreement_gsm8k(verifier: Verifier, share: int) -> Figure:
             reference = row["ground_truth"].rpartition("A:")[2].strip()
             asked.append(("numeric", row[author]["solution"], reference))
             judged.append(row[author]["is_correct"])
-    return _agreeing(
-        "verification agrees with gsm8k_model_solutions", verifier, asked, judged, 0.99
-    )
+    return _agreeing("numeric agrees with gsm8k_model_solutions", verifier, asked, judged, 0.99)
 
 
 def _agreeing(

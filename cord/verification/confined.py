@@ -54,6 +54,10 @@ _REFUSED = (
     *(159, 164, 227, 305, 170, 171, 105, 106, 113, 114, 116, 117, 119, 122, 123, 126, 172, 173),
 )
 """Numbers of system calls on x86-64."""
+_REFUSED_FLAVOURS = {
+    72: (8, 10, 15),  # fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX would send others a signal
+    16: (0x8901, 0x8902, 0x5412),  # ioctl: FIOSETOWN, SIOCSPGRP, TIOCSTI as well
+}
 
 
 def _is_x86_64_linux() -> bool:
@@ -94,6 +98,12 @@ def _filter() -> bytes:
             give(_REFUSE | _EPERM),
             give(_ALLOW),
         ]
+    for call, values in _REFUSED_FLAVOURS.items():
+        block = [load(second)]
+        for value in values:
+            block += [when(equal, value, 1), give(_REFUSE | _EPERM)]
+        block.append(give(_ALLOW))
+        program += [when(equal, call, len(block)), *block]
     program += [
         when(equal, _CLONE, 4),
         load(first),

@@ -1,6 +1,7 @@
 """Programs against tests, confined: what they may not do costs them the verdict and nobody else."""
 
 import os
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -93,6 +94,7 @@ def test_memory_is_the_recipes():
         "import os\nwhile True:\n    os.fork()",
         "import subprocess\nsubprocess.run(['true'])",
         "import os\nos.kill(os.getppid(), 9)",
+        "import fcntl, os, socket\nfcntl.fcntl(socket.socketpair()[0], 8, os.getppid())",
         "open('left-behind', 'w')",
         "import os\nos.open('left-behind', os.O_CREAT | os.O_WRONLY)",
         "import os\nos.unlink(__import__('sys').executable)",
@@ -106,6 +108,7 @@ def test_a_program_computes_and_does_nothing_else(deed, tmp_path, monkeypatch):
     monkeypatch.setenv("CORD_TEST_SECRET", "hush")
     verdict = judge(stated(f"{deed}\nraise SystemExit\n"), TESTS, LIMIT_S)
     assert verdict.outcome == "wrong", verdict
+    assert re.search("PermissionError|Operation not permitted|not allowed", verdict.reason), verdict
     assert "hush" not in verdict.reason
     assert not list(tmp_path.iterdir())
 
