@@ -90,3 +90,8 @@ def test_batches_are_watched_on_their_way() -> None:
     seen = list(profiler.watch(iter([batch(score=[0.5]), batch(score=[0.7])])))
     assert [len(one) for one in seen] == [1, 1] and profiler.profile()["rows"] == 2
     assert profile_of([]) == {"rows": 0, "numbers": {}, "shares": {}, "flags": {}}
+
+
+def test_values_that_differ_by_rounding_alone_are_one() -> None:
+    found = profile_of([batch(score=[1.0, math.nextafter(1.0, 0.0)])])
+    assert sum(found["numbers"]["score"]["histogram"]) == pytest.approx(1)
