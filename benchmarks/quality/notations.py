@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from decimal import Decimal
-from fractions import Fraction
 
-_INTEGER = re.compile(r"-?\d+")
-_DECIMAL = re.compile(r"(-?)(\d*)\.(\d+)")
-_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d+)\}\{(\d+)\}")
+from benchmarks.quality.number_notations import (
+    decimal_number,
+    fraction,
+    integer,
+    with_unit,
+    without_unit,
+)
+
 _ANY_FRACTION = re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}")
 _ONE_DIGIT_FRACTION = re.compile(r"\\frac\{(\d)\}\{(\d)\}")
 _ROOT_OF_A_DIGIT = re.compile(r"\\sqrt\{(\d)\}")
@@ -83,55 +86,6 @@ def _fractions(text: str) -> Iterator[str]:
         yield rf"{above} \div {below}"
 
 
-def _numeric_fraction(text: str) -> Iterator[str]:
-    parts = _FRACTION.fullmatch(text)
-    if parts is None:
-        return
-    value = Fraction(int(parts[2]), int(parts[3]))
-    value = -value if parts[1] else value
-    yield f"{value.numerator}/{value.denominator}"
-    yield rf"\frac{{{2 * value.numerator}}}{{{2 * value.denominator}}}"
-    sign, above = ("-", -value.numerator) if value < 0 else ("", value.numerator)
-    yield rf"{sign}\frac{{{above}}}{{{value.denominator}}}"
-    if value < 0:
-        yield rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
-    rest = value.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest == 1 and value.denominator <= 1_000_000:
-        exact = Decimal(value.numerator) / Decimal(value.denominator)
-        yield f"{exact:f}"
-        yield f"{exact:f}0"
-    if value.denominator > 1 and above > value.denominator * 2:
-        whole, over = divmod(above, value.denominator)
-        yield rf"{sign}{whole}\frac{{{over}}}{{{value.denominator}}}"
-
-
-def _decimal(text: str) -> Iterator[str]:
-    parts = _DECIMAL.fullmatch(text)
-    if parts is None:
-        return
-    yield text + "0"
-    yield f"{parts[1]}{parts[2] or '0'}.{parts[3]}"
-    value = Fraction(text)
-    yield rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
-
-
-def _integer(text: str) -> Iterator[str]:
-    plain = re.sub(r",\\!|,(?=\d{3}\b)", "", text)
-    if not _INTEGER.fullmatch(plain):
-        return
-    number = int(plain)
-    yield f"{number}.0"
-    yield f"{number}.00"
-    yield rf"\frac{{{2 * number}}}{{2}}"
-    yield f"+{number}" if number > 0 else f"−{-number}" if number < 0 else "0"
-    if abs(number) >= 1000:
-        for separator in (",", "{,}", r"\,", r"{,}\!"):
-            yield f"{number:,}".replace(",", separator)
-
-
 def _named_value(text: str) -> Iterator[str]:
     if (named := _NAMED.fullmatch(text)) is not None and "f(" not in text:
         yield named[1].strip()
@@ -140,33 +94,6 @@ def _named_value(text: str) -> Iterator[str]:
         yield f"{name} = {text}"
         yield f"{name}={text}"
         yield rf"{name} = {text} \text{{.}}"
-
-
-def _with_unit(text: str) -> Iterator[str]:
-    if _INTEGER.fullmatch(text) or _DECIMAL.fullmatch(text) or _FRACTION.fullmatch(text):
-        yield rf"{text} \text{{ cm}}"
-        yield rf"{text}\text{{ units}}"
-        yield rf"{text}\ \mathrm{{m}}^2"
-        yield rf"{text} \text{{ square units}}"
-    if _INTEGER.fullmatch(text):
-        yield f"{text} apples"
-        yield rf"\${text}"
-
-
-def _without_unit(text: str) -> Iterator[str]:
-    measured = re.fullmatch(r"([\d.]+)\s*\\(?:text|mbox)\s*\{[ A-Za-z]+\}(?:\^\{?\d\}?)?", text)
-    if measured is not None:
-        yield measured[1]
-    if re.fullmatch(r"[\d.]+\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})", text):
-        number = text.split("^")[0].strip()
-        yield number
-        yield rf"{number}^{{\circ}}"
-        yield rf"{number}°"
-        yield rf"{number}\text{{ degrees}}"
-    if (share := re.fullmatch(r"([\d.]+)\s*\\?%", text)) is not None:
-        yield rf"{share[1]}\%"
-        yield f"{share[1]}%"
-        yield f"{share[1]} percent"
 
 
 def _brackets(text: str) -> Iterator[str]:
@@ -246,21 +173,58 @@ def _powers(text: str) -> Iterator[str]:
     yield re.sub(r"\^\{(\d)\}", r"^\1", text)
 
 
+def _signs(text: str) -> Iterator[str]:
+    """Signs in the place of commands, as models write them outside of LaTeX."""
+    told = re.sub(r"\\sqrt\{(\d+)\}", r"√\1", text)
+    for command, sign in _SIGNS.items():
+        told = re.sub(rf"\\{command}(?![A-Za-z])\s*", sign, told)
+    told = re.sub(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})", "°", told)
+    if "\\" not in told:
+        yield told
+        yield told.replace("-", "−")
+
+
+def _bounds(text: str) -> Iterator[str]:
+    """An interval as what holds in it; `(1, 2)` may be a point, and stays one."""
+    parts = re.fullmatch(r"(?:x \\in )?([(\[])([^,]+),([^,]+)([)\]])", text)
+    if parts is None or not (r"\infty" in text or parts[1] == "[" or parts[4] == "]"):
+        return
+    low, high = parts[2].strip(), parts[3].strip()
+    below, above = (r"\le" if at in "[]" else "<" for at in (parts[1], parts[4]))
+    if r"-\infty" in low:
+        yield f"x {above} {high}"
+    elif r"\infty" in high:
+        yield f"x {below.replace('<', '>').replace('le', 'ge')} {low}"
+    else:
+        yield f"{low} {below} x {above} {high}"
+
+
+_SIGNS = {
+    "pi": "π",
+    "infty": "∞",
+    "cup": "∪",
+    "cdot": "·",
+    "times": "×",
+    "pm": "±",
+    "geqslant": "≥",
+}
 _RULES: dict[str, Callable[[str], Iterator[str]]] = {
     "wrapped": _wrapped,
     "stated": _stated,
     "spaced": _spaced,
     "fraction commands": _fractions,
-    "a fraction's value": _numeric_fraction,
-    "decimals": _decimal,
-    "integers": _integer,
+    "a fraction's value": fraction,
+    "decimals": decimal_number,
+    "integers": integer,
     "x =": _named_value,
-    "with a unit": _with_unit,
-    "without its unit": _without_unit,
+    "with a unit": with_unit,
+    "without its unit": without_unit,
     "brackets": _brackets,
     "reordered": _reordered,
     "roots": _roots,
     "turned around": _turned_around,
     "words": _words,
     "powers": _powers,
+    "signs": _signs,
+    "bounds": _bounds,
 }
