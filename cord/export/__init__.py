@@ -1,10 +1,13 @@
-"""From a release to a file that a trainer reads: one file here for each format.
+"""From a release to what a trainer reads: one file here for each format.
 
-    sft         the conversations
+    sft         the conversations, for TRL
+    sharegpt    the same for LLaMA-Factory, with its dataset_info.json
+    axolotl     the same for Axolotl, with its settings
     dpo         pairs of whole trajectories: a record, and a worse one of the same problem
     step-dpo    pairs of steps on one prefix: kept, and dropped
+    dataset     all columns, as a data set of the Hugging Face hub: a folder, S3, the hub itself
 
-The file's ending decides: `.parquet`, or JSON lines. Rows stand in the order of the problems.
+Of a file its ending decides: `.parquet`, or JSON lines. Rows stand in the order of the problems.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cord.errors import UsageError
-from cord.export import dpo, sft, step_dpo
+from cord.export import axolotl, dpo, sft, sharegpt, step_dpo
+from cord.export.dataset import write_dataset
 from cord.export.options import PairOptions
 from cord.export.writing import write_rows
 
@@ -23,14 +27,22 @@ if TYPE_CHECKING:
     from cord.lake import Lake
     from cord.lake.releases.manifest import Manifest
 
-__all__ = ["FORMATS", "Exported", "PairOptions", "export"]
+__all__ = ["FORMATS", "Exported", "PairOptions", "export", "write_dataset"]
 
 _ROWS: dict[str, Callable[[Lake, Manifest, PairOptions], Iterator[dict[str, Any]]]] = {
     "sft": sft.rows,
+    "sharegpt": sharegpt.rows,
+    "axolotl": axolotl.rows,
     "dpo": dpo.rows,
     "step-dpo": step_dpo.rows,
 }
+_BESIDE: dict[str, Callable[[Manifest, Path], Path]] = {
+    "sharegpt": sharegpt.write_info,
+    "axolotl": axolotl.write_settings,
+}
 FORMATS = tuple(_ROWS)
+"""Those that are one file; `write_dataset` writes the other."""
+_PAIRS = ("dpo", "step-dpo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,8 @@ class Exported:
     rows: int
     problems: int
     """Of how many problems."""
+    beside: Path | None = None
+    """What the trainer reads beside the file."""
 
 
 def export(
@@ -51,14 +65,17 @@ def export(
     `CordError` when the file cannot be written."""
     if how not in FORMATS:
         raise UsageError(f"there is no export format {how!r}; there are: {', '.join(FORMATS)}")
-    if how == "sft" and options not in (None, PairOptions()):
+    if how not in _PAIRS and options not in (None, PairOptions()):
         raise UsageError("--min-gap, --most and --tokenizer are for --format dpo and step-dpo")
-    problems: set[str] = set()
+    problems, last = 0, None
 
     def counted() -> Iterator[dict[str, Any]]:
+        nonlocal problems, last
         for row in _ROWS[how](lake, release, options or PairOptions()):
-            problems.add(row["problem_id"])
+            problems += row["problem_id"] != last  # rows come by problem
+            last = row["problem_id"]
             yield row
 
     rows = write_rows(counted(), path)
-    return Exported(rows, len(problems))
+    beside = _BESIDE[how](release, path) if how in _BESIDE else None
+    return Exported(rows, problems, beside)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cord.export.options import PairOptions
-from cord.lake.tables.query import stream
+from cord.export.records import records
 
 if TYPE_CHECKING:
     from cord.lake import Lake
@@ -16,7 +16,4 @@ if TYPE_CHECKING:
 
 def rows(lake: Lake, release: Manifest, options: PairOptions) -> Iterator[dict[str, Any]]:
     """A release's records, by problem and rank."""
-    sql = "select problem_id, messages, score from records order by problem_id, rank"
-    with stream(lake, sql, release=release.label) as batches:
-        for batch in batches:
-            yield from batch.to_pylist()
+    return records(lake, release, "problem_id", "messages", "score")

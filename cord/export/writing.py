@@ -1,10 +1,11 @@
-"""Rows into a file, a thousand at a time: there when it is whole, or not at all."""
+"""Rows into a file, a thousand at a time, and texts: there when it is whole, or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,28 @@ def write_rows(rows: Iterator[dict[str, Any]], path: Path) -> int:
     """Write all rows as Parquet (`.parquet`) or JSON lines; returns how many there were.
 
     Raises `CordError` when the file cannot be written, and what `rows` raises."""
-    part = path.with_name(path.name + ".part")
     write = _parquet if path.suffix == ".parquet" else _lines
+    with _whole(path) as part:
+        return write(rows, part)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text, over what was there. Raises `CordError`."""
+    with _whole(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    part = path.with_name(path.name + ".part")
     try:
         try:
-            count = write(rows, part)
+            yield part
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise CordError(f"{path} cannot be written: {error.strerror or error}") from None
-    return count
 
 
 def _lines(rows: Iterator[dict[str, Any]], path: Path) -> int:

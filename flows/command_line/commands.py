@@ -7,6 +7,7 @@ import typer
 from flows.command_line import (
     ablating,
     checking,
+    exporting,
     looking,
     making,
     running,
@@ -29,6 +30,7 @@ checking.add_to(app)
 running.add_to(app)
 standing.add_to(app)
 looking.add_to(app)
+exporting.add_to(app)
 verifying.add_to(app)
 making.add_to(app)
 serving.add_to(app)

@@ -1,8 +1,7 @@
-"""`cord query`, `releases`, `export`: what is in the lake."""
+"""`cord query`, `releases`: what is in the lake."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -11,14 +10,11 @@ from cord.lake import open_lake
 from flows.command_line.options import Json, LakeUri
 from flows.command_line.terminal import print_json, print_table, say
 
-Release = Annotated[str, typer.Argument(help="A release, as demo@1 or demo (the newest).")]
-
 
 def add_to(app: typer.Typer) -> None:
     """Hang these commands onto the command line."""
     app.command()(query)
     app.command()(releases)
-    app.command()(export)
 
 
 def query(
@@ -71,51 +67,6 @@ def releases(
     else:
         short = [{**row, "content_hash": str(row["content_hash"])[:12]} for row in rows]
         _show(short, empty="no releases yet; `cord run RECIPE` makes one")
-
-
-def export(
-    release: Release,
-    out: Annotated[Path, typer.Argument(help="File to write: .jsonl or .parquet.")],
-    format: Annotated[
-        str,
-        typer.Option(
-            help="sft: conversations. dpo: pairs of whole trajectories. step-dpo: pairs of steps "
-            "on one prefix, kept and dropped."
-        ),
-    ] = "sft",
-    min_gap: Annotated[
-        float | None, typer.Option(min=0.0, help="Of pairs: least difference of log S; else 0.1.")
-    ] = None,
-    most: Annotated[
-        int | None,
-        typer.Option(min=1, help="Pairs of a prefix (step-dpo), of a record (dpo); else 2."),
-    ] = None,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(help="The student, a folder or a name: prompts in its own chat template."),
-    ] = None,
-    lake: LakeUri = "./lake",
-    json: Json = False,
-) -> None:
-    """Write a release, or the preference pairs behind it, to a file that a trainer reads."""
-    from cord.export import PairOptions
-    from cord.export import export as write
-    from cord.lake.releases.release import find_release
-
-    opened = open_lake(lake)
-    manifest = find_release(opened, release)
-    usual = PairOptions()
-    options = PairOptions(
-        usual.min_gap if min_gap is None else min_gap,
-        usual.most if most is None else most,
-        tokenizer,
-    )
-    wrote = write(opened, manifest, format, out, options)
-    if json:
-        told = {"release": manifest.label, "format": format, "path": str(out)}
-        print_json({**told, "rows": wrote.rows, "problems": wrote.problems})
-    else:
-        say(f"{manifest.label}: {wrote.rows} rows of {wrote.problems} problems in {out}")
 
 
 def _show(rows: list[dict[str, Any]], empty: str = "") -> None:

@@ -92,7 +92,7 @@ def test_the_students_own_template_words_the_prompt(released: Released, tmp_path
 
 
 def test_parquet_holds_what_json_lines_hold(released: Released, tmp_path: Path) -> None:
-    for how in ("sft", "dpo", "step-dpo"):
+    for how in ("sft", "sharegpt", "dpo", "step-dpo"):
         lines = written(released, how, tmp_path / f"{how}.jsonl")
         export(*released, how, tmp_path / f"{how}.parquet")
         assert pq.read_table(tmp_path / f"{how}.parquet").to_pylist() == lines
@@ -101,7 +101,7 @@ def test_parquet_holds_what_json_lines_hold(released: Released, tmp_path: Path) 
 def test_what_cannot_be_written_is_said_and_leaves_nothing(
     released: Released, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="there are: sft, dpo, step-dpo"):
+    with pytest.raises(UsageError, match="there are: sft, sharegpt, axolotl, dpo, step-dpo"):
         export(*released, "kto", tmp_path / "out.jsonl")
     with pytest.raises(UsageError, match="--format dpo and step-dpo"):
         export(*released, "sft", tmp_path / "out.jsonl", PairOptions(most=1))
