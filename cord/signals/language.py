@@ -16,14 +16,15 @@ import pyarrow as pa
 
 from cord.signals.slices import Column, pc
 
-LEAST_BYTES = 48
-"""Of letters: eight words of English, sixteen characters of Chinese. Of fewer it guesses."""
+LEAST_BYTES = 60
+"""Of words: ten of English, twenty characters of Chinese. Of fewer it guesses."""
 LEAST_PROBABILITY = 0.5
 _LOOKED_AT = 400
 _SHOWN = 120
+_SIGN = r"[^\p{L}\p{M}]"
 # Signs in front belong to the header or command, or they would be taken away without its name.
-_NO_WORDS = r"[^\p{L}\p{M}]*(?:### Step|\\[a-zA-Z]+)|[^\p{L}\p{M}]+"
-_VARIABLE = r"\b[A-Za-z]\b"  # x y would be Spanish
+_NO_WORDS = rf"{_SIGN}*(?:### Step|\\[a-zA-Z]+){_SIGN}*|{_SIGN}+"
+_VARIABLE = r"\b[A-Za-z]\b ?"  # x y would be Spanish
 _LABEL = "__label__"
 
 

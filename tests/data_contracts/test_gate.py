@@ -58,17 +58,6 @@ def test_the_rows_of_a_table_are_counted() -> None:
     assert (check.holds, check.observed) == (False, "3")
 
 
-def test_large_tables_are_gated_a_few_expectations_at_a_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    measures = {name: np.array([0.0, 1.0, float(place)]) for place, name in enumerate("abc")}
-    said = [between(name, name, "", most=1) for name in measures]
-    whole = gate("suite", measures, said, str)
-    monkeypatch.setattr("data_contracts.gate.TOGETHER", 3)
-    assert gate("suite", measures, said, str) == whole
-    assert [check.failed_rows for check in whole] == [0, 0, 1]
-
-
 def test_most_rows_may_be_enough_and_those_that_tell_nothing_do_not_count() -> None:
     values = {"m": np.array([1.0, 1, 1, 0, np.nan, np.nan])}
     (check,) = gate("suite", values, [every("m", "m", "", mostly=0.75)], str)
