@@ -9,7 +9,8 @@ import pytest
 from cord.signals.language import languages
 
 TEXTS = {
-    "en": "### Step 1. Let us look at the two given numbers one after the other: \\frac{1}{2} is $x$.",
+    "en": "### Step 1. First we look at both of the numbers, and then we add one to the other: "
+    "$\\frac{1}{2} + x = 3$.",
     "de": "Zuerst schauen wir uns die beiden Zahlen an, dann addieren wir sie: $x + y = 7$.",
     "fr": "On commence par regarder les deux nombres, puis on les ajoute l'un à l'autre.",
     "zh": "### Step 1. 我们先看这两个数字，然后把它们加在一起，得到最后的结果，再检查一遍。",
