@@ -35,16 +35,14 @@ CONTRACTS = ("problems", "trajectories", "records")
 def check_contract(lake_uri: str, run_id: str, counts: dict[str, int]) -> dict[str, Any]:
     """Check trajectories and candidate records; returns {"holds": bool, "explanation": str}.
 
-    `counts` is what became of the run's problems. Results and the records' profile are kept in the
-    lake with the run. A contract that does not hold is a finding, not a failure of this task: the
-    flow decides."""
+    `counts` is what became of the run's problems. Results are kept in the lake with the run. A
+    contract that does not hold is a finding, not a failure of this task: the flow decides."""
     BOARD.enter("contract")
     lake = open_lake(lake_uri)
     recipe, _ = load_recipe_of(lake, run_id)
     trajectories = _trajectories(lake, run_id, recipe)
     store_result(lake, run_id, trajectories)
     records, profile = _records(lake, run_id, recipe, counts)
-    _write(lake, _profile_key(run_id), profile)
     store_result(lake, run_id, records)
     _store_page(lake, run_id, profile)
     for result in (trajectories, records):
@@ -82,19 +80,16 @@ def bounds_of(recipe: Recipe, counts: dict[str, int]) -> RecordBounds:
 
 def store_result(lake: Lake, run_id: str, result: ContractResult) -> None:
     """Keep a contract's result with the run, for people and for programs."""
-    _write(lake, _contract_key(run_id, result.contract, "json"), result.to_json())
+    content = json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
+    lake.store.write(_contract_key(run_id, result.contract, "json"), content.encode())
     page = _contract_key(run_id, result.contract, "html")
     lake.store.write(page, render(result).encode())
 
 
 def load_result(lake: Lake, run_id: str, contract: str) -> dict[str, Any]:
     """A contract's stored result; empty when there is none."""
-    return _read(lake, _contract_key(run_id, contract, "json"))
-
-
-def load_profile(lake: Lake, run_id: str) -> Profile:
-    """The profile of a run's records, as `check_contract` has kept it; empty when there is none."""
-    return _read(lake, _profile_key(run_id))
+    content = lake.store.read(_contract_key(run_id, contract, "json"))
+    return {} if content is None else dict(json.loads(content))
 
 
 def _trajectories(lake: Lake, run_id: str, recipe: Recipe) -> ContractResult:
@@ -133,17 +128,3 @@ def _store_page(lake: Lake, run_id: str, profile: Profile) -> None:
 
 def _contract_key(run_id: str, contract: str, kind: str) -> str:
     return f"runs/{run_id}/contracts/{contract}.{kind}"
-
-
-def _profile_key(run_id: str) -> str:
-    return f"runs/{run_id}/profile.json"
-
-
-def _write(lake: Lake, key: str, content: Any) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    lake.store.write(key, text.encode())
-
-
-def _read(lake: Lake, key: str) -> dict[str, Any]:
-    content = lake.store.read(key)
-    return {} if content is None else dict(json.loads(content))
