@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 
 from cord.card import card
 from cord.errors import CordError, UsageError
+from cord.export.records import record_batches
 from cord.lake.stores.store import open_store
-from cord.lake.tables.query import WORK, stream
 from cord.lake.tables.schemas import RECORDS
 
 if TYPE_CHECKING:
@@ -98,9 +98,7 @@ def _files(lake: Lake, release: Manifest, folder: Path) -> Iterator[tuple[Path, 
     """Each file when it is whole, and its rows."""
     most = _rows_of_a_file(release)
     number = max(1, -(-release.rows // most))
-    listed = ", ".join(f'"{name}"' for name in RECORDS.names)
-    sql = f"select {listed} from records order by problem_id, rank"  # noqa: S608, our own columns
-    with stream(lake, sql, release=release.label, limits=WORK) as batches:
+    with record_batches(lake, release, *RECORDS.names) as batches:
         left = iter(batches)
         rest: pa.Table | None = None
         for index in range(number):
