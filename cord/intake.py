@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cord.decontamination.sets import read_sets
 from cord.engines import Engine, EngineInfo
 from cord.ensemble import Ensemble
 from cord.plan import Identity, identify
@@ -39,9 +40,11 @@ class Intake:
 async def take_in(recipe: Recipe, folder: Path, ensemble: Ensemble) -> Intake:
     """Read and screen the problems of a recipe and name the run.
 
-    Raises `ProblemsError` for a source that cannot be read, `EngineError` for a model that cannot
-    be reached."""
+    Raises `ProblemsError` for a source or an evaluation set that cannot be read, `EngineError` for
+    a model that cannot be reached."""
     infos = await ensemble.describe()
+    # Read before anything is paid for, though it is needed last.
+    checked = await asyncio.to_thread(read_sets, recipe.decontaminate.against, folder)
     read = await asyncio.to_thread(read_problems, recipe.problems, folder)
     fitting: list[Problem] = []
     quarantined = list(read.quarantined)
@@ -55,7 +58,8 @@ async def take_in(recipe: Recipe, folder: Path, ensemble: Ensemble) -> Intake:
                     "problems", reason, problem.id, problem.source, problem.question[:10_000]
                 )
             )
-    identity = identify(recipe, infos, fitting, quarantined)
+    hashes = [one.sha256 for one in checked.sets]
+    identity = identify(recipe, infos, fitting, quarantined, hashes)
     return Intake(read.rows, tuple(fitting), tuple(quarantined), infos, identity)
 
 

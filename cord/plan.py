@@ -105,8 +105,10 @@ def identify(
     engines: Mapping[str, EngineInfo],
     problems: Iterable[Problem],
     quarantined: Iterable[Quarantined],
+    evaluation_sets: Iterable[str] = (),
 ) -> Identity:
-    """Name a run of `recipe` over these problems."""
+    """Name a run of `recipe` over these problems; `evaluation_sets` are the hashes of those that
+    its records are checked against."""
     search = search_fingerprint(recipe, engines)
     keys: dict[str, str] = {}
     later: dict[str, object] = {}
@@ -119,6 +121,9 @@ def identify(
         later["domains"] = sorted(domains)
     if ANSWER_JUDGE in engines:
         later[ANSWER_JUDGE] = engines[ANSWER_JUDGE].identity
+    if sets := sorted(evaluation_sets):
+        checked = recipe.decontaminate.model_dump(mode="json", exclude={"against"})
+        later["decontaminate"] = {**checked, "sets": sets}
     run = fingerprint(
         {
             **later,

@@ -6,7 +6,6 @@ proposes pairs, and the exact Jaccard index of the word triples decides. Of seve
 the highest score stays, then the shortest, then the one with the smallest id.
 """
 
-from cord.deduplication.items import Duplicate, find_duplicates
 from cord.deduplication.normal_form import Tokens, is_prose, signature, tokens
 from cord.deduplication.questions import QUESTION_DUPLICATES, Rows, duplicate_questions
 from cord.deduplication.trajectories import TRAJECTORY_DUPLICATES, duplicate_trajectories
@@ -14,12 +13,10 @@ from cord.deduplication.trajectories import TRAJECTORY_DUPLICATES, duplicate_tra
 __all__ = [
     "QUESTION_DUPLICATES",
     "TRAJECTORY_DUPLICATES",
-    "Duplicate",
     "Rows",
     "Tokens",
     "duplicate_questions",
     "duplicate_trajectories",
-    "find_duplicates",
     "is_prose",
     "signature",
     "tokens",
