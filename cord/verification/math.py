@@ -27,6 +27,7 @@ LONE_ANSWER_CHARACTERS = 300
 _STATEMENT = re.compile(
     r"####|\banswer\b[*_]{0,2}[ \t]{0,2}(?:is|:|=)|^[ \t]{0,3}[*_]{0,2}A:", re.I | re.M
 )
+_INTEGER = re.compile(r"-?\d{1,100}", re.ASCII)
 _WHITE_SPACE = re.compile(r"\s")
 _BEFORE_ANSWER = " \t\r\n:*_"
 _SENTENCE_END = re.compile(r"[.。](?:\s|$)")
@@ -110,8 +111,11 @@ def judge_at_once(answer: str | None, reference: str) -> Verdict | None:
             f"an answer of {len(answer):,} characters against a reference of {len(reference):,}: "
             f"the judge reads at most {MAX_ANSWER_CHARACTERS:,}",
         )
-    if normalise(answer) == normalise(reference):
+    stated, wanted = normalise(answer), normalise(reference)
+    if stated == wanted:
         return Verdict("correct", "exact", f"{shown(answer)} is the reference {shown(reference)}")
+    if _INTEGER.fullmatch(stated) and _INTEGER.fullmatch(wanted) and int(stated) != int(wanted):
+        return Verdict("wrong", "exact", f"{shown(answer)} is not {shown(reference)}")
     return None
 
 

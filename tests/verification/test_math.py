@@ -69,6 +69,13 @@ def test_different_values_are_never_equal_at_once(one: str, other: str) -> None:
     assert judge_at_once(one, other) is None
 
 
+@given(st.integers(), st.integers())
+def test_whole_numbers_are_told_apart_without_mathematics(one: int, other: int) -> None:
+    verdict = judge_at_once(str(one), str(other))
+    assert verdict is not None
+    assert verdict.outcome == ("correct" if one == other else "wrong")
+
+
 def test_the_line_ends_of_a_matrix_stay() -> None:
     matrix = r"\begin{pmatrix} -1 \\ 2 \end{pmatrix}"
     assert r"\\" in normalise(matrix)
