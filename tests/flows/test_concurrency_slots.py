@@ -61,6 +61,7 @@ def until_it_waits(serving: Serving, id: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.long
 def test_the_place_of_a_killed_run_comes_back_and_retry_takes_it_over(serving: Serving) -> None:
     limit = limit_to(serving, 1)
     id = serving.run(recipe="recipe.yaml", seed=1)

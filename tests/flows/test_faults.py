@@ -184,6 +184,7 @@ def test_a_key_taken_back_ends_the_run_in_one_sentence_and_no_key_is_anywhere(
         assert not any(KEY.encode() in file.read_bytes() for file in files)
 
 
+@pytest.mark.long
 def test_a_server_killed_in_the_midst_of_a_run_and_started_again_changes_no_record(
     factory: Factory, own_vllm_server: Callable[[Path], VllmProcess], undisturbed: Rows
 ) -> None:

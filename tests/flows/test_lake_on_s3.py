@@ -54,7 +54,9 @@ def refused(factory: Factory, *arguments: str) -> Ran:
     return ran
 
 
-@pytest.fixture(params=["moto, by a host name", "ceph, by an address"])
+@pytest.fixture(
+    params=[pytest.param("moto, by a host name", marks=pytest.mark.long), "ceph, by an address"]
+)
 def server(request: pytest.FixtureRequest) -> S3Server:
     """Each kind of server. To one that has a name, clients like to put the bucket in front."""
     kind, _, place = request.param.partition(", ")

@@ -128,7 +128,11 @@ def test_a_run_with_two_managed_servers(factory: Factory, managed_vllm: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+    ("number", "code"),
+    [
+        (signal.SIGKILL, -signal.SIGKILL),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.long),
+    ],
 )
 def test_no_process_is_left_of_a_server_that_was_just_starting(
     factory: Factory, managed_vllm: Any, number: signal.Signals, code: int

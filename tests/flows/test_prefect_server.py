@@ -29,7 +29,9 @@ def is_there(url: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_it_ends_with_its_process_however_that_ends(tmp_path: Path, number: signal.Signals) -> None:
     environment = {**os.environ, "PREFECT_HOME": str(tmp_path)}
     environment.pop("PREFECT_API_URL", None)

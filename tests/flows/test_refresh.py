@@ -155,7 +155,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, prefect_server: dict[s
     return records(factory)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_ctrl_c_stops_gently_and_resume_gives_what_an_undisturbed_run_gives(
     factory: Factory, number: signal.Signals, undisturbed: Rows
 ) -> None:

@@ -65,6 +65,7 @@ def release_of(lake: Path) -> tuple[str, list[str]]:
     return release.content_hash, sorted(file.sha256 for file in release.files)
 
 
+@pytest.mark.long
 def test_every_way_to_go_on_with_a_killed_run_ends_in_the_same_bytes(factory: Factory) -> None:
     factory.write_problems(16)
     factory.write_recipe(run={"seed": 7, "shards": 2, "workers": 2, "in_flight": 4, "retries": 1})

@@ -34,6 +34,7 @@ def refused(ran: Ran, sentence: str, secret: str) -> None:
     assert secret not in ran.err + ran.out
 
 
+@pytest.mark.long
 def test_credentials_expire_permission_lacks_and_the_process_dies_at_the_manifest(
     factory: Factory, moto_s3: S3Server
 ) -> None:

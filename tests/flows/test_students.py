@@ -97,6 +97,7 @@ def test_from_a_run_to_a_student_to_its_measure(factory: Factory) -> None:
     assert "nothing to sample" in shown.err and "8 x 2" in shown.out, shown.err
 
 
+@pytest.mark.long
 def test_ctrl_c_and_kill_9_cost_a_training_little(factory: Factory) -> None:
     lessons(factory, 40)
     recipe = write(

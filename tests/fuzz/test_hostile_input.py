@@ -10,7 +10,7 @@ import pytest
 from benchmarks.chaos.fuzz import PROPERTIES, try_out
 from benchmarks.chaos.fuzz.trying import Property
 
-CASES = 150
+CASES = 60
 
 
 @pytest.fixture(autouse=True)
