@@ -154,7 +154,8 @@ def _found(lake: Lake, name: str, version: int | None) -> Manifest | None:
     if version is None:
         return next(iter(_read_all(lake, _keys(lake, name).get(name, [])[-1:])), None)
     key = manifest_key(name, version)
-    return _read(lake, key) if lake.store.read(key) is not None else None
+    content = lake.store.read(key)
+    return None if content is None else _manifest(lake, key, content)
 
 
 def dataset_key(name: str) -> str:
@@ -233,8 +234,12 @@ def _read_all(lake: Lake, keys: list[str]) -> list[Manifest]:
 
 
 def _read(lake: Lake, key: str) -> Manifest:
+    return _manifest(lake, key, lake.store.read(key) or b"")
+
+
+def _manifest(lake: Lake, key: str, content: bytes) -> Manifest:
     try:
-        return Manifest.model_validate_json(lake.store.read(key) or b"")
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the whole"
