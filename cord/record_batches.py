@@ -46,11 +46,10 @@ def whole_problems(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 
 def standings(batch: pa.RecordBatch) -> list[Standing]:
     """Where each row of a batch of judged trajectories stands."""
-    columns = (batch[name].to_pylist() for name in _STANDING)
-    return [
-        Standing(place, *values, None if scores is None else tuple(scores))
-        for place, (*values, scores) in enumerate(zip(*columns, strict=True))
-    ]
+    columns = {name: batch[name].to_pylist() for name in _STANDING}
+    columns["scores"] = [None if one is None else tuple(one) for one in columns["scores"]]
+    beside = zip(*columns.values(), strict=True)
+    return [Standing(place, *values) for place, values in enumerate(beside)]
 
 
 def record_batch(rows: pa.RecordBatch, domain: str) -> pa.RecordBatch:
@@ -61,7 +60,7 @@ def record_batch(rows: pa.RecordBatch, domain: str) -> pa.RecordBatch:
     columns: dict[str, Any] = {name: rows[name] for name in _AS_THEY_ARE}
     columns |= {name: measured[name] for name in SIGNALS.names}
     columns["answer"] = rows["reference"]
-    columns["domain"] = pc.fill_null(rows["domain"], domain)
+    columns["domain"] = pc.fill_null(rows["domain"], pa.scalar(domain))
     columns["messages"] = _conversations(rows["question"], rows["text"])
     arrays = [columns[field.name].cast(field.type) for field in CANDIDATES]
     return pa.RecordBatch.from_arrays(arrays, schema=CANDIDATES)
@@ -82,7 +81,7 @@ def aside_batch(rows: pa.RecordBatch, aside: Iterable[SetAside[Standing]]) -> pa
     return pa.RecordBatch.from_pylist(made, schema=ASIDE)
 
 
-def _conversations(questions: pa.Array, texts: pa.Array) -> pa.Array:
+def _conversations(questions: pa.Array[Any], texts: Any) -> pa.Array[Any]:
     """What a student is trained on: the question, then the trajectory's own text, unchanged."""
     count = len(questions)
     said = pa.concat_arrays([questions, pc.binary_join_element_wise(f"{THINK_OPEN}\n", texts, "")])

@@ -12,9 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Outcome = Literal["correct", "wrong", "undecided"]
-Domain = Literal[
-    "math", "numeric", "choice", "yes-no-maybe", "span", "tatqa", "code", "judge"
-]
+Domain = Literal["math", "numeric", "choice", "yes-no-maybe", "span", "tatqa", "code", "judge"]
 """What kind of answer a problem has, and so how one is judged (`cord.verification`)."""
 
 

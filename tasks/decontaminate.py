@@ -68,7 +68,7 @@ def _texts(lake: Lake, run_id: str) -> Iterator[pa.RecordBatch]:
 
 
 def _names(dropped: pa.Table) -> Any:
-    rank = dropped["rank"].cast(pa.string())
+    rank: Any = dropped["rank"].cast(pa.string())
     return pc.binary_join_element_wise(rank, dropped["problem_id"], " ")
 
 
@@ -79,7 +79,7 @@ def _dropped(run_id: str, overlaps: pa.Table) -> pa.Table:
         f"item {row['item']}"
         for row in overlaps.select(["words", "where", "set", "item"]).to_pylist()
     ]
-    columns = {
+    columns: dict[str, Any] = {
         "run_id": pa.array([run_id] * count, pa.string()),
         "stage": pa.array([DECONTAMINATE] * count, pa.string()),
         "problem_id": overlaps["problem_id"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,7 @@ from tasks import artifacts
 from tasks.board import BOARD
 from tasks.policy import OPTIONS
 
+Column: TypeAlias = pa.ChunkedArray[Any] | pa.Array[Any]
 _OF_QUESTIONS = ("problem_id", "question", "score", "tokens")
 
 
@@ -100,12 +102,12 @@ def _questions_of(lake: Lake, label: str) -> Callable[[], Iterator[pa.RecordBatc
 
 
 def _sentences(
-    kind: pa.ChunkedArray,
+    kind: Column,
     what: str,
-    of: pa.ChunkedArray,
-    similarity: pa.ChunkedArray,
-    release: pa.ChunkedArray | pa.Array,
-) -> pa.Array:
+    of: Column,
+    similarity: Column,
+    release: Column,
+) -> Column:
     """`near duplicate of problem p7 (similarity 0.83)`."""
     return pa.array(
         [
@@ -121,14 +123,14 @@ def _sentences(
 def _dropped(
     run_id: str,
     rows: pa.RecordBatch | pa.Table,
-    kind: pa.ChunkedArray,
-    of: pa.ChunkedArray,
-    source: pa.ChunkedArray | pa.Array,
-    similarity: pa.ChunkedArray,
-    reason: pa.Array,
+    kind: Column,
+    of: Column,
+    source: Column,
+    similarity: Column,
+    reason: Column,
 ) -> pa.Table:
     count = rows.num_rows
-    columns = {
+    columns: dict[str, Any] = {
         "run_id": pa.array([run_id] * count, pa.string()),
         "stage": pa.array([DEDUPLICATE] * count, pa.string()),
         "problem_id": rows["problem_id"],

@@ -24,7 +24,7 @@ from cord.lake.tables.schemas import SCHEMAS
 from cord.plan import search_fingerprint
 from cord.problems import cut_shards
 from cord.recipe.roles import JUDGE, META_PROVER, REWARD_MODEL
-from data_contracts.problems import check_problems
+from data_contracts.problems import ProblemBounds, check_problems
 from tasks import artifacts
 from tasks.check import store_result
 from tasks.policy import OPTIONS
@@ -75,7 +75,8 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
             f"{run_id}/intake",
         )
     plan = pa.Table.from_pylist(rows, schema=SCHEMAS["problems"])
-    checked = check_problems(plan.select(["problem_id", "question", "answer", "source"]))
+    asked = plan.select(["problem_id", "question", "answer", "source"])
+    checked = check_problems(asked, ProblemBounds(warn=frozenset(recipe.contract.warn)))
     store_result(lake, run_id, checked)
     if not checked.holds:
         raise ContractBroken(checked.explain())

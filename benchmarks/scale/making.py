@@ -75,7 +75,7 @@ class _Drawn:
             for paragraph in row["full_response"].split("\n\n")
             if 80 < len(paragraph) < 1200 and "think>" not in paragraph
         ]
-        known = set(find_overlaps([_as_rows(paragraphs)], sets)["rank"].to_pylist())
+        known: set[Any] = set(find_overlaps([_as_rows(paragraphs)], sets)["rank"].to_pylist())
         self._paragraphs = [text for n, text in enumerate(paragraphs) if n not in known]
         self._known = [paragraphs[n] for n in sorted(known)]
 
@@ -126,7 +126,11 @@ class _Drawn:
 
 def _as_rows(texts: list[str]) -> pa.RecordBatch:
     count = len(texts)
-    columns = {"problem_id": [""] * count, "rank": list(range(count)), "question": [""] * count}
+    columns: dict[str, Any] = {
+        "problem_id": [""] * count,
+        "rank": list(range(count)),
+        "question": [""] * count,
+    }
     return pa.RecordBatch.from_pydict({**columns, "text": texts})
 
 

@@ -28,7 +28,7 @@ from tasks.verify import verify_shard
 
 def main(lake: str) -> None:
     """Carry all stages out."""
-    artifacts.table = artifacts.page = lambda *shown: None
+    artifacts.table = artifacts.page = _not_shown
     seconds: dict[str, float] = {}
     peaks: dict[str, int] = {}
 
@@ -54,6 +54,10 @@ def main(lake: str) -> None:
     released = timed("publish", lambda: publish_release.fn(lake, RUN, counts))
     told = {"seconds": seconds, "peak": _peak(), "counts": counts, "release": released["release"]}
     print(json.dumps(told))
+
+
+def _not_shown(*_: object, **__: object) -> None:
+    pass
 
 
 def _peak() -> int:

@@ -1,5 +1,5 @@
 """Conversations as each trainer takes them: TRL by its own functions, the others by the rules of
-their loaders, and by the loaders themselves where they are installed."""
+their loaders."""
 
 from __future__ import annotations
 

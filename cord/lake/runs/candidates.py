@@ -10,7 +10,7 @@ part by part, since the texts of a release may be larger than memory.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -109,14 +109,14 @@ def _in_parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(gathered, CANDIDATES)
 
 
-def _gone(lake: Lake, run_id: str, stages: Sequence[str]) -> pa.Array | None:
+def _gone(lake: Lake, run_id: str, stages: Sequence[str]) -> pa.Array[Any] | None:
     drops = read_drops(lake, run_id, stages)
     return _names(drops.combine_chunks()).unique() if drops.num_rows else None
 
 
-def _names(rows: pa.RecordBatch | pa.Table) -> pa.Array:
+def _names(rows: pa.RecordBatch | pa.Table) -> pa.Array[Any]:
     """One text for each row that names it: its rank, which has no blank, and its problem."""
-    rank = pc.cast(rows["rank"], pa.string())
+    rank: Any = pc.cast(rows["rank"], pa.string())
     joined = pc.binary_join_element_wise(rank, rows["problem_id"], " ")
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 

@@ -125,7 +125,9 @@ def judged_batches(
         verdict_key(key, domain)
         for key, domain in zip(*(planned[n].to_pylist() for n in ("key", "domain")), strict=True)
     ]
-    judgements = pa.table({"key": planned["key"], "judgement": pa.array(named, pa.string())})
+    judgements = pa.Table.from_pydict(
+        {"key": planned["key"], "judgement": pa.array(named, pa.string())}
+    )
     sql = f"""
         with said as (
             select key, rank, arg_min(outcome, run_id) as outcome, arg_min(reason, run_id) as reason

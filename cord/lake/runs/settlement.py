@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -65,7 +65,7 @@ def settle(lake: Lake, run_id: str, selected: Mapping[str, int]) -> dict[str, in
     return counts
 
 
-def _lost(lake: Lake, run_id: str, lost: pa.Array, dropped: pa.Table) -> pa.Table:
+def _lost(lake: Lake, run_id: str, lost: pa.Array[Any], dropped: pa.Table) -> pa.Table:
     """Rows of `ASIDE`: each problem by its question, and why its best record went."""
     if not len(lost):
         return ASIDE.empty_table()
@@ -86,7 +86,7 @@ def _lost(lake: Lake, run_id: str, lost: pa.Array, dropped: pa.Table) -> pa.Tabl
     )
     joined = first.join(texts, "problem_id").sort_by("problem_id")
     content = pc.utf8_slice_codeunits(joined["question_first"], 0, _CONTENT_CHARACTERS)
-    columns = {
+    columns: dict[str, Any] = {
         "stage": joined["stage_first"],
         "problem_id": joined["problem_id"],
         "source": pa.array([""] * joined.num_rows, pa.string()),
@@ -96,15 +96,17 @@ def _lost(lake: Lake, run_id: str, lost: pa.Array, dropped: pa.Table) -> pa.Tabl
     return pa.table(columns, schema=ASIDE)
 
 
-def _problems(batches: Iterable[pa.RecordBatch]) -> tuple[pa.Array, int]:
+def _problems(batches: Iterable[pa.RecordBatch]) -> tuple[pa.Array[Any], int]:
     """Whose records these are, and how many records."""
-    rows, found = 0, [pa.array([], pa.string())]
+    rows = 0
+    found: list[pa.Array[Any]] = [pa.array([], pa.string())]
     for batch in batches:
         rows += batch.num_rows
         found.append(batch["problem_id"].unique())
-    return pa.chunked_array(found).unique(), rows
+    ids: Any = pa.chunked_array(found).unique()
+    return ids, rows
 
 
 def _records_in(dropped: pa.Table, stage: str) -> int:
-    own = dropped.filter(pc.equal(dropped["stage"], stage))
+    own = dropped.filter(pc.equal(dropped["stage"], pa.scalar(stage)))
     return own.group_by(["problem_id", "rank"]).aggregate([]).num_rows

@@ -19,7 +19,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
@@ -188,7 +188,7 @@ def _with_columns(table: DeltaTable, schema: pa.Schema) -> DeltaTable | None:
 def _commit(
     table: DeltaTable,
     schema: pa.Schema,
-    files: list[AddAction],
+    files: Sequence[AddAction],
     mode: Literal["append", "overwrite"],
     app_id: str,
     metadata: dict[str, str],
@@ -200,7 +200,7 @@ def _commit(
     if mode == "overwrite":
         properties["max_commit_retries"] = _NO_RETRIES
     table.create_write_transaction(
-        files,
+        list(files),
         mode=mode,
         schema=schema,
         commit_properties=CommitProperties(**properties),
