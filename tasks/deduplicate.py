@@ -22,7 +22,7 @@ from tasks import artifacts
 from tasks.board import BOARD
 from tasks.policy import OPTIONS
 
-Column: TypeAlias = pa.ChunkedArray[Any] | pa.Array[Any]
+Column: TypeAlias = "pa.ChunkedArray[Any] | pa.Array[Any]"
 _OF_QUESTIONS = ("problem_id", "question", "score", "tokens")
 
 
