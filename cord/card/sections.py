@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from cord.card.escaping import code, plain, table
@@ -59,7 +60,12 @@ def checked(manifest: Manifest) -> str:
         return "The records were not checked against any evaluation set."
     within = " or ".join(plain(part) for part in said.get("within") or ("question", "response"))
     rows = [
-        (plain(one["name"]), plain(one["source"], 120), _number(one["items"]), code(one["sha256"]))
+        (
+            plain(_place(one["name"])),
+            plain(_place(one["source"]), 120),
+            _number(one["items"]),
+            code(one["sha256"]),
+        )
         for one in sets
     ]
     return (
@@ -67,6 +73,11 @@ def checked(manifest: Manifest) -> str:
         f"{within}, case, punctuation and white space aside; {_number(said['dropped'])} were left "
         f"out for it.\n\n{table(('set', 'source', 'items', 'sha256 of the items'), rows)}"
     )
+
+
+def _place(named: Any) -> str:
+    """Of an absolute path the last part: the rest tells of a machine."""
+    return PurePath(str(named)).name if PurePath(str(named)).is_absolute() else str(named)
 
 
 def quality(manifest: Manifest) -> str:

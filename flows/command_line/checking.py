@@ -141,9 +141,12 @@ def _probe(
 
 
 def _check_offline(path: Path, recipe: Recipe, folder: Path, json: bool) -> None:
+    from cord.decontamination.sets import is_local, read_sets
     from cord.estimate import from_paper
     from cord.problems import read_problems
 
+    away = [name for name in recipe.decontaminate.against if not is_local(name)]
+    read_sets([name for name in recipe.decontaminate.against if name not in away], folder)
     read = read_problems(recipe.problems, folder) if recipe.problems.local else None
     models: dict[str, Model] = {teacher.name: teacher for teacher in recipe.teachers}
     models |= recipe.roles
@@ -159,13 +162,20 @@ def _check_offline(path: Path, recipe: Recipe, folder: Path, json: bool) -> None
     print_estimate(estimate, counted=read is not None)
     if read is None:
         where = recipe.problems.path
+        _say_not_read(away)
         say(f"{path} is valid; its problems lie at {where}, where it was not looked")
         return
     _say_quarantined(read.quarantined)
+    _say_not_read(away)
     say(
         f"{path} is valid: {read.rows} rows, {len(read.problems)} problems, "
         f"{len(read.quarantined)} for quarantine; its models were not asked"
     )
+
+
+def _say_not_read(sets: list[str]) -> None:
+    if sets:
+        say(f"evaluation sets that lie elsewhere were not read: {', '.join(sets)}")
 
 
 def _gpus_of(recipe: Recipe) -> int | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cord.errors import ProblemsError
 from flows.command_line.commands import app
 
 RECIPES = Path(__file__).parents[3] / "recipes"
@@ -40,6 +41,20 @@ def test_local_problems_are_read_and_models_are_only_named(tmp_path: Path) -> No
 def test_problems_that_lie_elsewhere_are_not_looked_for() -> None:
     code, said = check(RECIPES / "limo.yaml", "--json")
     assert code == 0 and json.loads(said)["rows"] is None
+
+
+def test_evaluation_sets_on_this_disk_are_read_and_others_named(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"question": "1+1?", "answer": "2"}\n')
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "name: r\nproblems: {path: p.jsonl}\nmeta_prover: a\n"
+        'teachers: [{name: a, model: "cord:ada"}]\ndecontaminate: [aime24, mine.jsonl]\n'
+    )
+    refused = CliRunner().invoke(app, ["check", str(recipe), "--offline"]).exception
+    assert isinstance(refused, ProblemsError) and "set 'mine.jsonl'" in str(refused)
+    (tmp_path / "mine.jsonl").write_text('{"question": "What is 1+1?"}\n')
+    code, said = check(recipe)
+    assert code == 0 and "lie elsewhere were not read: aime24\n" in said
 
 
 def test_what_a_recipe_will_cost_is_said_beforehand() -> None:
