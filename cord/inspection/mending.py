@@ -189,9 +189,12 @@ def _finish_release(lake: Lake, name: str, delta_version: int) -> str:
     if not log.commits or table is None:
         raise LakeError(f"version {delta_version} of {lake.store.uri(key)} is gone")
     facts = log.commits[0].facts
-    with speaking(lake.store, key):
-        rows: pa.Table = table.to_pyarrow_dataset(schema=RECORDS).to_table()
-    if content_hash(rows.to_batches()) != facts["content_hash"]:
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        with speaking(lake.store, key):
+            yield from table.to_pyarrow_dataset(schema=RECORDS).to_batches(batch_size=4_096)
+
+    if content_hash(rows()) != facts["content_hash"]:
         raise LakeError(
             f"the rows of version {delta_version} of {lake.store.uri(key)} are not those that run "
             f"{facts['run_id']} committed; nothing was published"
@@ -204,6 +207,8 @@ def _finish_release(lake: Lake, name: str, delta_version: int) -> str:
         fingerprint=facts["recipe"],
         contract=json.loads(facts["contract"]),
         counts=json.loads(facts["counts"]),
+        decontamination=json.loads(facts.get("decontamination", "{}")),
+        source=json.loads(facts.get("source", "{}")),
     )
     verb = "published" if published.new else "found"
     return f"{verb} {published.manifest.label}, the records of run {facts['run_id']}"

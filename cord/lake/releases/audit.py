@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from cord.errors import LakeError
 from cord.lake import Lake, open_lake
@@ -19,6 +21,7 @@ _JUDGED = ["problem_id", "rank", "answer"]
 _COUNTED = {"problems", "records", "wrong", "quarantined"}
 UNPLANNED = ("read", "problems")
 """Stages of quarantine whose rows never came into the run's plan."""
+_BATCH_ROWS = 4_096
 _SHOWN = 5
 _LONG = 300
 
@@ -52,9 +55,12 @@ def _of_tables(lake: Lake, manifest: Manifest) -> list[str]:
         listed = sorted((f"{key}/{path}", rows) for path, rows in files_of(table))
         if stated != listed:
             return [f"version {manifest.delta_version} of {key} lists other files than released"]
-        rows = table.to_pyarrow_dataset(schema=RECORDS).to_table()
+        names: list[pa.RecordBatch] = []
+        found = content_hash(_noting(table.to_pyarrow_dataset(schema=RECORDS), names))
+    schema = pa.schema([RECORDS.field(name) for name in _IDENTITY])
+    rows = pa.Table.from_batches(names, schema)
     return [
-        *_of_rows(manifest, rows),
+        *_of_rows(manifest, rows, found),
         *_of_verdicts(lake, manifest, rows),
         *_of_counts(lake, manifest, rows),
     ]
@@ -73,17 +79,26 @@ def _of_files(lake: Lake, manifest: Manifest) -> list[str]:
     return problems
 
 
-def _of_rows(manifest: Manifest, rows: pa.Table) -> list[str]:
+def _noting(records: ds.Dataset, names: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """All records, some thousands at a time; what names them is kept."""
+    for batch in records.to_batches(
+        batch_size=_BATCH_ROWS, batch_readahead=4, fragment_readahead=1
+    ):
+        names.append(batch.select(_IDENTITY))
+        yield batch
+
+
+def _of_rows(manifest: Manifest, rows: pa.Table, found: str) -> list[str]:
     problems = []
     if rows.num_rows != manifest.rows:
         problems.append(f"there are {rows.num_rows} rows, released were {manifest.rows}")
-    found = content_hash(rows.to_batches())
     if found != manifest.content_hash:
         problems.append(f"the rows' content hash is {found}, released was {manifest.content_hash}")
-    counts = Counter(zip(*(rows[name].to_pylist() for name in ("problem_id", "rank")), strict=True))
-    twice = [f"{problem}, rank {rank}" for (problem, rank), n in counts.items() if n > 1]
+    counted = rows.group_by(["problem_id", "rank"]).aggregate([([], "count_all")])
+    twice = counted.filter(pc.field("count_all") > 1).sort_by("problem_id").to_pylist()
     if twice:
-        problems.append(f"{len(twice)} records are there more than once: {_some(twice)}")
+        some = _some([f"{row['problem_id']}, rank {row['rank']}" for row in twice])
+        problems.append(f"{len(twice)} records are there more than once: {some}")
     return problems
 
 
@@ -109,9 +124,10 @@ def _of_counts(lake: Lake, manifest: Manifest, rows: pa.Table) -> list[str]:
     planned = _as_released(lake, manifest, "problems", ["problem_id"], own)
     aside = _as_released(lake, manifest, "quarantine", ["problem_id", "stage"], own)
     unread = pc.is_in(aside["stage"], pa.array(UNPLANNED))
-    late = set(aside.filter(pc.invert(unread))["problem_id"].to_pylist())
-    recorded = set(rows["problem_id"].to_pylist())
-    wrong = set(planned["problem_id"].to_pylist()) - recorded - late
+    late: Any = aside.filter(pc.invert(unread))["problem_id"].unique()
+    recorded: Any = rows["problem_id"].unique()
+    decided = pc.is_in(planned["problem_id"], pa.concat_arrays([recorded, late]))
+    wrong = planned["problem_id"].filter(pc.invert(decided)).unique()
     found = {
         "problems": planned.num_rows + aside.filter(unread).num_rows,
         "records": len(recorded),
@@ -124,10 +140,10 @@ def _of_counts(lake: Lake, manifest: Manifest, rows: pa.Table) -> list[str]:
         for name, n in found.items()
         if name in counts and counts[name] != n
     ]
-    decided = sum(int(counts[name]) for name in _COUNTED - {"problems"})
-    if decided != counts["problems"]:
+    accounted = sum(int(counts[name]) for name in _COUNTED - {"problems"})
+    if accounted != counts["problems"]:
         problems.append(
-            f"of {counts['problems']} problems {decided} are records, wrong or in quarantine"
+            f"of {counts['problems']} problems {accounted} are records, wrong or in quarantine"
         )
     return problems
 
