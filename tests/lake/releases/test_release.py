@@ -25,6 +25,7 @@ from cord.lake.releases.release import (
     publish,
 )
 from cord.lake.tables.delta import open_table
+from cord.lake.tables.query import query
 from cord.lake.tables.schemas import RECORDS
 
 Rows = Callable[..., pa.Table]
@@ -236,3 +237,35 @@ def test_the_content_hash_knows_rows_and_not_their_order_or_files(
     assert content_hash(shuffled.to_batches(max_chunksize=batch_rows)) == whole
     assert content_hash(rows.slice(1).to_batches()) != whole
     assert content_hash(pa.concat_tables([rows, rows.slice(5)]).to_batches()) != whole
+
+
+def test_a_stream_of_rows_becomes_several_files_and_the_same_release(
+    folder_lake: Lake, make_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cord.lake.tables.data_files._FILE_ROWS", 2)
+    rows = make_rows("records", [f"p{number}" for number in range(5)])
+    opened: list[int] = []
+
+    def stream() -> list[pa.RecordBatch]:
+        opened.append(1)
+        return rows.to_batches(max_chunksize=1)
+
+    manifest = publish(folder_lake, "demo", stream, "run", "f", {"holds": True}, {}).manifest
+    assert [file.rows for file in manifest.files] in ([2, 2, 1], [2, 1, 2], [1, 2, 2])
+    assert manifest.rows == manifest.profile["rows"] == 5 and len(opened) == 2
+    assert manifest.content_hash == content_hash(rows.to_batches())
+    assert query(folder_lake, "select count(*) as n from records").to_pylist() == [{"n": 5}]
+    assert not publish(folder_lake, "demo", rows, "run", "f", {"holds": True}, {}).new
+
+
+def test_a_release_keeps_what_it_was_checked_against_and_made_of(
+    folder_lake: Lake, make_rows: Rows
+) -> None:
+    checked = {"words": 13, "sets": [{"name": "aime24", "sha256": "0"}]}
+    rows = make_rows("records", ["p1"])
+    made = publish(
+        folder_lake, "demo", rows, "run", "f", {}, {}, decontamination=checked, source={"cord": "1"}
+    )
+    found = find_release(folder_lake, "demo@1")
+    assert found == made.manifest
+    assert found.decontamination == checked and found.source == {"cord": "1"}
