@@ -92,6 +92,11 @@ class Summary:
     quarantined: int
     below_path: int | None
     """Correct trajectories that `publish.path` kept out; None where a recipe has no such bound."""
+    duplicates: int | None
+    """Correct records left out because another one, or an earlier release, says the same; None of
+    a run by an older cord."""
+    contaminated: int | None
+    """Correct records left out for what they share with an evaluation set."""
     mean_score: float | None
     """Mean S of the best finished trajectories."""
     finished: int
@@ -155,6 +160,8 @@ def summarise(lake: Lake, run: RunDocument, counts: dict[str, int]) -> Summary:
         wrong=counts["wrong"],
         quarantined=counts["quarantined"],
         below_path=counts.get("below_path"),
+        duplicates=counts.get("duplicates"),
+        contaminated=counts.get("contaminated"),
         mean_score=best["mean_score"],
         finished=best["finished"],
         shares=_shares(lake, tables, usage),

@@ -22,7 +22,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         ("records", f"{summary['records']}"),
         ("wrong", f"{summary['wrong']}"),
         ("quarantined", f"{summary['quarantined']}"),
-        *_below_path(summary),
+        *_left_out(summary),
         ("mean score", "-" if summary["mean_score"] is None else f"{summary['mean_score']:.3f}"),
         *_cost_rows(summary),
         ("seconds", _seconds(summary["seconds"])),
@@ -51,12 +51,23 @@ def print_summary(summary: dict[str, Any]) -> None:
             "what was set aside, and why: "
             'cord query "select source, problem_id, reason from quarantine"'
         )
+    if summary.get("duplicates") or summary.get("contaminated"):
+        say(
+            "what was left out, and its evidence: "
+            'cord query "select problem_id, rank, reason, matched from dropped"'
+        )
 
 
-def _below_path(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """Only of a run whose recipe bounds its records' paths; older summaries know of none."""
+def _left_out(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Correct trajectories that are no records; older summaries know of none."""
     below = summary.get("below_path")
-    return [] if below is None else [("kept out by publish.path", f"{below} correct trajectories")]
+    of_path = [] if below is None else [("kept out by publish.path", f"{below} trajectories")]
+    dropped = [
+        (name, f"{summary[name]} records left out")
+        for name in ("duplicates", "contaminated")
+        if summary.get(name)
+    ]
+    return [*of_path, *dropped]
 
 
 def _cost_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
