@@ -18,7 +18,7 @@ from cord.lake.releases.release import find_release, publish
 from cord.lake.tables.query import query, stream
 from cord.lake.tables.schemas import SCHEMAS
 
-ROUNDS = 9
+ROUNDS = 25
 LATER = 10
 """Releases that come after the one that is asked."""
 GOAL = 1.3

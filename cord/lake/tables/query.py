@@ -166,6 +166,8 @@ def _open(limits: QueryLimits, needed: set[str], spill: str = "") -> duckdb.Duck
     )
     # DuckDB draws one on standard output, where it takes the process for an interactive one.
     connection.execute("set enable_progress_bar = false")
+    # A view is bound when it is made, and again when it is asked.
+    connection.execute("set parquet_metadata_cache = true")
     if limits.threads is not None:
         connection.execute(f"set threads = {int(limits.threads)}")
     return connection
