@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from tasks.policy import OPTIONS
 
 Column: TypeAlias = "pa.ChunkedArray[Any] | pa.Array[Any]"
 _OF_QUESTIONS = ("problem_id", "question", "score", "tokens")
+_OF_TEXTS = ("problem_id", "rank", "messages", "score", "tokens")
 
 
 @task(name="deduplicate", task_run_name="deduplicate {run_id}", **OPTIONS)
@@ -74,7 +76,7 @@ def _asked_again(lake: Lake, run_id: str, settings: DeduplicateSettings) -> list
 
 
 def _told_again(lake: Lake, run_id: str, near: float | None) -> list[pa.Table]:
-    rows = _by_problem(read_candidates(lake, run_id, _OF_TEXTS, before=DEDUPLICATE))
+    rows = _with_text(read_candidates(lake, run_id, _OF_TEXTS, before=DEDUPLICATE))
     found = duplicate_trajectories(rows, near)
     of = found["of"].cast(pa.string())
     here = pa.array([""] * found.num_rows, pa.string())
@@ -82,10 +84,7 @@ def _told_again(lake: Lake, run_id: str, near: float | None) -> list[pa.Table]:
     return [_dropped(run_id, found, found["kind"], of, here, found["similarity"], reason)]
 
 
-_OF_TEXTS = ("problem_id", "rank", "messages", "score", "tokens")
-
-
-def _by_problem(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _with_text(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """With `text` for `messages`."""
     for batch in batches:
         text = pc.struct_field(pc.list_element(batch["messages"], 1), "content")
@@ -95,7 +94,8 @@ def _by_problem(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _questions_of(lake: Lake, label: str) -> Callable[[], Iterator[pa.RecordBatch]]:
     def rows() -> Iterator[pa.RecordBatch]:
         sql = "select problem_id, question from records"
-        with stream(lake, sql, release=label, limits=WORK) as batches:
+        # On one thread: the rows are read twice, and come in the same order.
+        with stream(lake, sql, release=label, limits=replace(WORK, threads=1)) as batches:
             yield from batches
 
     return rows

@@ -34,9 +34,9 @@ _BYTES_AT_ONCE = 8_000_000
 def duplicate_trajectories(rows: Iterable[pa.RecordBatch], near: float | None) -> pa.Table:
     """The trajectories that go, as `TRAJECTORY_DUPLICATES`, sorted by problem and rank.
 
-    `rows` have problem_id, rank, text, score and tokens, sorted by problem_id (ValueError where
-    they are not). `near` in (0, 1] is the least similarity of a near-duplicate; None finds exact
-    ones only."""
+    `rows` have problem_id, rank, text, score and tokens; those of a problem stand together
+    (ValueError where they are seen not to). `near` in (0, 1] is the least similarity of a
+    near-duplicate; None finds exact ones only."""
     words = WordHashes()
     found = [_duplicates(table, near, words) for table in _whole_problems(rows)]
     table = pa.concat_tables([TRAJECTORY_DUPLICATES.empty_table(), *found])
@@ -49,8 +49,9 @@ def _whole_problems(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     for batch in _small(rows):
         table = pa.Table.from_batches([*rest, batch]).combine_chunks()
         ids = table["problem_id"]
-        if pc.any(pc.less(ids[1:], ids[:-1])).as_py():
-            raise ValueError("trajectories are not sorted by problem_id; sort them")
+        changes: Any = pc.not_equal(ids[1:], ids[:-1])
+        if len(ids.unique()) <= (pc.sum(changes).as_py() or 0):
+            raise ValueError("a problem's trajectories do not stand together; sort them")
         last = pc.index(ids, ids[-1]).as_py()
         rest = table.slice(last).to_batches()
         yield _with_company(table.slice(0, last))

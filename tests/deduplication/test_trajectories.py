@@ -76,8 +76,14 @@ def test_a_problem_may_lie_across_batches(at_once: int, monkeypatch: pytest.Monk
     assert gone(duplicate_trajectories(trajectories(*items), 0.9)) == expected
 
 
-def test_rows_in_disorder_are_refused_and_none_have_no_duplicates() -> None:
-    rows = trajectories(("b", 0, STEPS, 0.9, 50), ("a", 0, STEPS, 0.9, 50))
+def test_problems_come_in_any_order_as_shards_do() -> None:
+    rows = [(problem, rank, STEPS, 0.9, 50) for problem in ("b", "c", "a") for rank in (0, 1)]
+    found = gone(duplicate_trajectories(trajectories(*rows, at_once=2), 0.9))
+    assert found == [(problem, 1, 0, "exact") for problem in "abc"]
+
+
+def test_a_problem_in_pieces_is_refused_and_no_rows_have_no_duplicates() -> None:
+    rows = trajectories(*(("ab"[n % 2], n, STEPS, 0.9, 50) for n in range(3)))
     with pytest.raises(ValueError, match="sort them"):
         duplicate_trajectories(rows, 0.9)
     assert duplicate_trajectories([], 0.9).num_rows == 0

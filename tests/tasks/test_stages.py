@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from cord.lake import Lake, open_lake
+from cord.lake.releases.release import publish
 from cord.lake.runs.candidates import read_candidates
 from cord.lake.runs.run import RunDocument, now, save_recipe, save_run
 from cord.lake.tables.query import query
@@ -155,3 +156,17 @@ def test_the_best_trajectory_alone_has_no_duplicate_in_its_own_beam(
     checked = load_checked(lake, "run")
     assert (checked["words"], checked["dropped"]) == (13, 2)
     assert [(one["name"], one["items"]) for one in checked["sets"]] == [("exam.jsonl", 1)]
+
+
+def test_what_an_earlier_release_asks_is_not_asked_again(lake: Lake, tmp_path: Path) -> None:
+    earlier = {field.name: None for field in SCHEMAS["records"]}
+    earlier |= {"problem_id": "old", "question": APPLES, "rank": 0, "score": 0.5}
+    rows = pa.Table.from_pylist([earlier], schema=SCHEMAS["records"])
+    publish(lake, "earlier", rows, "before", "f", {"holds": True}, {})
+    run(lake, tmp_path, "{keep: best}\ndeduplicate: {against: [earlier]}")
+    sql = "select problem_id, of, source, reason from dropped where stage = 'deduplicate'"
+    found = query(lake, f"{sql} order by problem_id").to_pylist()
+    sentence = "exact duplicate of problem old in earlier@1 (similarity 1.00)"
+    assert [tuple(row.values()) for row in found] == [
+        (problem_id, "old", "earlier@1", sentence) for problem_id in ("again", "clean")
+    ]
