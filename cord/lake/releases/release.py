@@ -73,6 +73,12 @@ def publish(
         "decontamination": decontamination or {},
         "source": source or {},
     }
+    found, counted = about["profile"]["rows"], counts.get("rows", about["profile"]["rows"])
+    if found != counted:
+        raise LakeError(
+            f"{found} records of run {run_id} are there, and {counted} were counted; nothing was "
+            "published: resume the run"
+        )
     delta_version: int | None = None
     for _ in range(_TRIES):
         released = list_releases(lake, name)
@@ -91,7 +97,7 @@ def publish(
             }
             delta_version = _commit(lake, name, rows, f"release:{run_id}:{content}", facts)
         files = _files(lake, name, delta_version)
-        if sum(file.rows for file in files) != about["profile"]["rows"]:
+        if sum(file.rows for file in files) != found:
             raise LakeError(
                 f"version {delta_version} of {lake.store.uri(dataset_key(name))} does not hold the "
                 "rows that were committed; nothing was published"
@@ -101,7 +107,7 @@ def publish(
             version=head.version + 1 if head else 1,
             run_id=run_id,
             recipe=fingerprint,
-            rows=about["profile"]["rows"],
+            rows=found,
             content_hash=content,
             created_at=datetime.now(UTC),
             parent=head.version if head else None,

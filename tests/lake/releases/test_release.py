@@ -269,3 +269,11 @@ def test_a_release_keeps_what_it_was_checked_against_and_made_of(
     found = find_release(folder_lake, "demo@1")
     assert found == made.manifest
     assert found.decontamination == checked and found.source == {"cord": "1"}
+
+
+def test_records_that_are_not_as_many_as_were_counted_are_no_release(
+    folder_lake: Lake, make_rows: Rows
+) -> None:
+    with pytest.raises(LakeError, match="1 records of run run are there, and 2 were counted"):
+        publish(folder_lake, "demo", make_rows("records", ["p1"]), "run", "f", {}, {"rows": 2})
+    assert list_releases(folder_lake) == []
