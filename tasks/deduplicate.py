@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from cord.lake import Lake, open_lake
 from cord.lake.releases.release import find_release
 from cord.lake.runs.candidates import DEDUPLICATE, read_candidates, write_drops
 from cord.lake.runs.run import load_recipe_of
-from cord.lake.tables.query import WORK, stream
+from cord.lake.tables.query import SORTED_WORK, stream
 from cord.lake.tables.schemas import DROPPED
 from cord.recipe import DeduplicateSettings
 from tasks import artifacts
@@ -95,7 +94,7 @@ def _questions_of(lake: Lake, label: str) -> Callable[[], Iterator[pa.RecordBatc
     def rows() -> Iterator[pa.RecordBatch]:
         sql = "select problem_id, question from records"
         # On one thread: the rows are read twice, and come in the same order.
-        with stream(lake, sql, release=label, limits=replace(WORK, threads=1)) as batches:
+        with stream(lake, sql, release=label, limits=SORTED_WORK) as batches:
             yield from batches
 
     return rows

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from cord.lake.tables.query import WORK, stream
+from cord.lake.tables.query import SORTED_WORK, stream
 
 if TYPE_CHECKING:
     from cord.lake import Lake
     from cord.lake.releases.manifest import Manifest
-
-_LIMITS = replace(WORK, threads=1)
-"""Measured on DuckDB 1.5.5: two threads that sort 1.2 GB of texts in 1 GB of memory give up; one
-sorts 4.6 GB, and is no slower."""
 
 
 def record_batches(
@@ -27,7 +22,7 @@ def record_batches(
     `LakeError`."""
     listed = ", ".join(f'"{name}"' for name in columns)
     sql = f"select {listed} from records order by problem_id, rank"  # noqa: S608, our own columns
-    return stream(lake, sql, release=release.label, limits=_LIMITS)
+    return stream(lake, sql, release=release.label, limits=SORTED_WORK)
 
 
 def records(lake: Lake, release: Manifest, *columns: str) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cord.lake.runs.run import check_run_id
-from cord.lake.tables.query import WORK, query, stream
+from cord.lake.tables.query import SORTED_WORK, WORK, query, stream
 from cord.lake.tables.rows import Row
 from cord.records import Judged
 
@@ -107,7 +107,7 @@ def trajectory_batches(
     """The same of one shard, so many at a time, in columns of `decoded_sql`."""
     made = _sql_of_shard(lake, run_id, shard)
     sql = f"select {', '.join(columns)} from ({made}) order by problem_id, rank"
-    with stream(lake, sql, limits=WORK) as batches:
+    with stream(lake, sql, limits=SORTED_WORK) as batches:
         yield from _of_size(batches, rows)
 
 
@@ -138,7 +138,7 @@ def judged_batches(
         left join said on said.key = j.judgement and said.rank = d.rank
         order by d.problem_id, d.rank
     """
-    with stream(lake, sql, limits=WORK, beside={"judgements": judgements}) as batches:
+    with stream(lake, sql, limits=SORTED_WORK, beside={"judgements": judgements}) as batches:
         yield from _of_size(batches, _BATCH_ROWS)
 
 
