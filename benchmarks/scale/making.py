@@ -109,7 +109,7 @@ class _Drawn:
         length = 0
         while length < CHARACTERS:
             drawn = self._random.choice(self._paragraphs)
-            if not steps and self._random.random() < 0.001:
+            if not steps and self._known and self._random.random() < 0.001:
                 drawn = self._random.choice(self._known)
             steps.append(f"### Step {len(steps) + 1}. {drawn}\n")
             length += len(steps[-1])
