@@ -49,7 +49,8 @@ def test_a_run_and_a_refused_one_are_told_truly(factory: Factory, moto_s3: S3Ser
     shown = Dashboard(factory, "shown")
     assert shown.flow_run["state"]["type"] == "COMPLETED"
     assert shown.flow_run["parameters"] == {"lake": factory.lake, "run_id": "shown"}
-    stages = {f"{stage} shown" for stage in ("shard", "deduplicate", "check", "publish", "report")}
+    whole = ("shard", "select", "deduplicate", "decontaminate", "check", "publish", "report")
+    stages = {f"{stage} shown" for stage in whole}
     shards = {f"{stage} shown shard {n}" for stage in ("decode", "verify") for n in (0, 1)}
     assert shown.task_names() == stages | shards
     assert {run["state"]["type"] for run in shown.task_runs} == {"COMPLETED"}
