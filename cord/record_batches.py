@@ -66,6 +66,13 @@ def record_batch(rows: pa.RecordBatch, domain: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=CANDIDATES)
 
 
+def with_text(records: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same records with `text`, what the assistant says, for `messages`."""
+    for batch in records:
+        text = pc.struct_field(pc.list_element(batch["messages"], 1), "content")
+        yield batch.drop_columns(["messages"]).append_column("text", text)
+
+
 def aside_batch(rows: pa.RecordBatch, aside: Iterable[SetAside[Standing]]) -> pa.RecordBatch:
     """Rows of `ASIDE` for the problems that were set aside, their texts taken from `rows`."""
     made = [

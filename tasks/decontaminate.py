@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from prefect import task
 
 from cord.decontamination.overlaps import find_overlaps
@@ -18,9 +17,12 @@ from cord.lake.runs.candidates import DECONTAMINATE, read_candidates, write_drop
 from cord.lake.runs.run import load_recipe_of
 from cord.lake.runs.settlement import settle
 from cord.lake.tables.schemas import DROPPED
+from cord.record_batches import with_text
 from tasks import artifacts
 from tasks.board import BOARD
 from tasks.policy import OPTIONS
+
+_READ = ("problem_id", "rank", "question", "messages")
 
 
 @task(name="decontaminate", task_run_name="decontaminate {run_id}", **OPTIONS)
@@ -34,18 +36,18 @@ def decontaminate(lake_uri: str, run_id: str, selected: Mapping[str, int]) -> di
     recipe, folder = load_recipe_of(lake, run_id)
     settings = recipe.decontaminate
     sets = read_sets(settings.against, Path(folder))
-    overlaps = find_overlaps(_texts(lake, run_id), sets, settings.words, settings.within)
-    dropped = _dropped(run_id, overlaps)
-    write_drops(lake, run_id, DECONTAMINATE, dropped)
+    records = with_text(read_candidates(lake, run_id, _READ, before=DECONTAMINATE))
+    overlaps = find_overlaps(records, sets, settings.words, settings.within)
+    write_drops(lake, run_id, DECONTAMINATE, _dropped(run_id, overlaps))
+    counts = settle(lake, run_id, selected)
     said = {
         "words": settings.words,
         "within": list(settings.within),
         "sets": checked_against(sets, settings.words),
-        "dropped": pc.count_distinct(_names(dropped)).as_py(),
+        "dropped": counts["contaminated"],
     }
     checked = json.dumps(said, indent=2, ensure_ascii=False)
     lake.store.write(_checked_key(run_id), checked.encode())
-    counts = settle(lake, run_id, selected)
     artifacts.table(run_id, "records", [dict(counts)], "What became of every problem")
     return counts
 
@@ -58,18 +60,6 @@ def load_checked(lake: Lake, run_id: str) -> dict[str, Any]:
 
 def _checked_key(run_id: str) -> str:
     return f"runs/{run_id}/checked_against.json"
-
-
-def _texts(lake: Lake, run_id: str) -> Iterator[pa.RecordBatch]:
-    columns = ("problem_id", "rank", "question", "messages")
-    for batch in read_candidates(lake, run_id, columns, before=DECONTAMINATE):
-        text = pc.struct_field(pc.list_element(batch["messages"], 1), "content")
-        yield batch.drop_columns(["messages"]).append_column("text", text)
-
-
-def _names(dropped: pa.Table) -> Any:
-    rank: Any = dropped["rank"].cast(pa.string())
-    return pc.binary_join_element_wise(rank, dropped["problem_id"], " ")
 
 
 def _dropped(run_id: str, overlaps: pa.Table) -> pa.Table:

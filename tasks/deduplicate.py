@@ -18,6 +18,7 @@ from cord.lake.runs.run import load_recipe_of
 from cord.lake.tables.query import SORTED_WORK, stream
 from cord.lake.tables.schemas import DROPPED
 from cord.recipe import DeduplicateSettings
+from cord.record_batches import with_text
 from tasks import artifacts
 from tasks.board import BOARD
 from tasks.policy import OPTIONS
@@ -75,19 +76,12 @@ def _asked_again(lake: Lake, run_id: str, settings: DeduplicateSettings) -> list
 
 
 def _told_again(lake: Lake, run_id: str, near: float | None) -> list[pa.Table]:
-    rows = _with_text(read_candidates(lake, run_id, _OF_TEXTS, before=DEDUPLICATE))
+    rows = with_text(read_candidates(lake, run_id, _OF_TEXTS, before=DEDUPLICATE))
     found = duplicate_trajectories(rows, near)
     of = found["of"].cast(pa.string())
     here = pa.array([""] * found.num_rows, pa.string())
     reason = _sentences(found["kind"], "rank", of, found["similarity"], here)
     return [_dropped(run_id, found, found["kind"], of, here, found["similarity"], reason)]
-
-
-def _with_text(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """With `text` for `messages`."""
-    for batch in batches:
-        text = pc.struct_field(pc.list_element(batch["messages"], 1), "content")
-        yield batch.drop_columns(["messages"]).append_column("text", text)
 
 
 def _questions_of(lake: Lake, label: str) -> Callable[[], Iterator[pa.RecordBatch]]:

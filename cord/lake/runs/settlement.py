@@ -45,6 +45,7 @@ def settle(lake: Lake, run_id: str, selected: Mapping[str, int]) -> dict[str, in
     lost = had.filter(pc.invert(pc.is_in(had, value_set=has)))
     aside = pa.concat_tables([read_aside(lake, run_id), _lost(lake, run_id, lost, dropped)])
     quarantined = aside.add_column(0, "run_id", pa.array([run_id] * aside.num_rows, pa.string()))
+    # The id is that of older cords, so that a run which one of them has begun is not counted twice.
     lake.tables.append_once("quarantine", quarantined.cast(QUARANTINE), f"{run_id}/{DEDUPLICATE}")
     if dropped.num_rows:
         lake.tables.append_once("dropped", dropped, f"{run_id}/{SELECT}")
