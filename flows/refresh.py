@@ -14,7 +14,7 @@ from typing import Any
 
 from prefect import Task, flow, unmapped
 from prefect.futures import PrefectFuture
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner
 
 from cord.errors import ContractBroken, CordError
 from cord.lake import open_lake
@@ -23,6 +23,7 @@ from cord.recipe import Recipe
 from cord.scheduler import Stopped
 from flows.at_work import at_work, in_its_own_thread
 from flows.heartbeats import beating
+from flows.runners import open_runner
 from tasks import artifacts
 from tasks.board import BOARD
 from tasks.check import check_contract
@@ -69,7 +70,7 @@ def _to_release(lake: str, run_id: str, recipe: Recipe) -> dict[str, Any]:
     retries = recipe.run.retries
     artifacts.how_to_go_on(lake, run_id)
     plan = shard_problems.with_options(retries=retries)(lake, run_id)
-    with runner_of(recipe) as runner:
+    with open_runner(recipe) as runner:
         decode_and_verify(lake, run_id, plan, retries, runner)
     _unless_stopped()
     selected = select_records.with_options(retries=retries)(lake, run_id)
@@ -163,7 +164,3 @@ def _raise_failures(shards: list[int], futures: dict[PrefectFuture[Any], int]) -
         + "; ".join(sorted(sentences)[:3])
     )
 
-
-def runner_of(recipe: Recipe) -> TaskRunner[Any]:
-    """Where the tasks of a run are carried out."""
-    return ThreadPoolTaskRunner(max_workers=recipe.run.workers)
