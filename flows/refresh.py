@@ -163,4 +163,3 @@ def _raise_failures(shards: list[int], futures: dict[PrefectFuture[Any], int]) -
         f"({', '.join(str(shard) for shard in sorted(failed)[:10])}): "
         + "; ".join(sorted(sentences)[:3])
     )
-
