@@ -130,7 +130,7 @@ def identify(
             "name": recipe.name,
             "keys": sorted(keys.values()),
             "quarantined": sorted(f"{q.stage} {q.source} {q.reason}" for q in quarantined),
-            "verify": _judgement(recipe),
+            "verify": judgement(recipe),
             "deduplicate": _deduplication(recipe.deduplicate),
             "contract": _contract(recipe.contract),
             "publish": _publication(recipe.publish),
@@ -161,7 +161,7 @@ def _contract(contract: ContractSettings) -> dict[str, object]:
     return {n: value for n, value in settings.items() if n not in later or value != later[n]}
 
 
-def _judgement(recipe: Recipe) -> dict[str, object]:
+def judgement(recipe: Recipe) -> dict[str, object]:
     """What decides verdicts. Settings that older runs did not have, at their defaults, name the
     same judgement; of the judge the model counts, not where it is served."""
     settings = recipe.verify.model_dump(mode="json", exclude={"judge"})
@@ -176,7 +176,7 @@ def _judgement(recipe: Recipe) -> dict[str, object]:
 
 def verdict_keys(recipe: Recipe) -> Callable[[str, str | None], str]:
     """For many at once: `verdict_key` of one recipe, as a function of (key, domain)."""
-    settings = _judgement(recipe)
+    settings = judgement(recipe)
 
     def name(key: str, domain: str | None) -> str:
         own = settings if domain is None else {**settings, "domain": domain}

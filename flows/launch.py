@@ -14,11 +14,15 @@ from typing import Any
 
 import httpx
 
+from cord.changes.refresh_plan import RefreshPlan, hold_withdrawn, plan_refresh
+from cord.changes.words import page
 from cord.ensemble import open_ensemble
-from cord.errors import CordError, UsageError
+from cord.errors import CordError, LakeError, UsageError
 from cord.intake import Intake, take_in
 from cord.lake import Lake, open_lake
+from cord.lake.releases.release import newest_release
 from cord.lake.runs.holding import Hold, refuse_if_held
+from cord.lake.runs.plan_page import keep_page
 from cord.lake.runs.progress import shard_states
 from cord.lake.runs.run import (
     RunDocument,
@@ -30,11 +34,15 @@ from cord.lake.runs.run import (
     save_recipe,
     save_run,
 )
+from cord.lake.stores.store import open_store
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
 from flows.at_work import at_work, begun, hold_run, in_its_own_thread
 from flows.servers import any_managed, showing_starts
 from tasks.board import BOARD, DASHBOARD_LOG
+
+MAX_WITHDRAWN = 0.5
+"""Of a scheduled refresh, where its recipe says nothing (`contract.max_withdrawn`)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,8 @@ class Launch:
     """The finished run, when there is nothing left to do."""
     hold: Hold | None = None
     """Of a run that is to be carried out; `carry_out` releases it."""
+    plan: RefreshPlan | None = None
+    """What it changes, where it was just read; None of a run that is resumed or done."""
 
 
 def prepare(
@@ -57,13 +67,14 @@ def prepare(
     """Read the recipe and the problems, name the run, hold it, and lay it into the lake.
 
     Raises `RecipeError`, `ProblemsError`, `EngineError`, `LakeError`, `UsageError` when `run_id`
-    is taken by another run, and `RunHeld` when another process carries this one out."""
+    is taken by another run, `RunHeld` when another process carries this one out, and
+    `ContractBroken` where more of the problems is withdrawn than the recipe allows."""
     recipe = load_recipe(recipe_path, overrides)
     lake = open_lake(lake_uri, create=True)
     if run_id is not None:
         refuse_if_held(lake, check_run_id(run_id))
     folder = recipe_path.resolve().parent
-    intake = asyncio.run(showing_starts(take_in(recipe, folder, open_ensemble(recipe, folder))))
+    intake = _take_in(recipe, folder)
     run_id = run_id or intake.identity.run_id(recipe.name)
     known = load_run(lake, run_id)
     if known is not None and known.fingerprint != intake.identity.run:
@@ -71,14 +82,59 @@ def prepare(
             f"run {run_id!r} is in this lake already and is another run: its recipe, models or "
             "problems differ; choose another --run-id, or leave it out"
         )
-    return _lay_down(lake, recipe, known or _new(run_id, recipe, intake), str(folder))
+    if known is not None and known.state == "completed":
+        return Launch(lake, lake.uri, run_id, recipe, known)
+    plan = plan_refresh(lake, recipe, intake, run_id)
+    if (most := recipe.contract.max_withdrawn) is not None:
+        hold_withdrawn(plan, most)
+    return _lay_down(lake, recipe, known or _new(run_id, recipe, intake), str(folder), plan)
+
+
+def prepare_refresh(recipe: Recipe, folder: Path, lake_uri: str) -> Launch:
+    """As `prepare`, for a refresh that nobody watches: what is the newest release afterwards is
+    what the source has now, also where an earlier release was made of just this.
+
+    Raises as `prepare` does; more than half of the problems withdrawn is too much where the recipe
+    gives no bound."""
+    lake = open_lake(lake_uri, create=True)
+    intake = _take_in(recipe, folder)
+    run_id = intake.identity.run_id(recipe.name)
+    known, newest = load_run(lake, run_id), newest_release(lake, recipe.name)
+    stands = newest is None or (known is not None and known.release == newest.label)
+    if newest is not None and known is not None and known.state == "completed" and not stands:
+        # The source is again as it was before the newest release: that one's run is not this one.
+        run_id = f"{run_id}-after-{newest.version}"
+        known = load_run(lake, run_id)
+    if known is not None and known.state == "completed":
+        return Launch(lake, lake.uri, run_id, recipe, known)
+    plan = plan_refresh(lake, recipe, intake, run_id)
+    most = recipe.contract.max_withdrawn
+    hold_withdrawn(plan, MAX_WITHDRAWN if most is None else most)
+    return _lay_down(lake, recipe, known or _new(run_id, recipe, intake), str(folder), plan)
+
+
+def plan_of(recipe: Recipe, folder: Path, lake_uri: str) -> RefreshPlan:
+    """What a run of this recipe would do; nothing is written, and a lake that is not there is taken
+    for an empty one. Raises `ProblemsError`, `EngineError`, `LakeError`."""
+    try:
+        lake = open_lake(lake_uri)
+    except LakeError:
+        lake = None
+        if open_store(lake_uri).list():
+            raise
+    intake = _take_in(recipe, folder)
+    return plan_refresh(lake, recipe, intake, intake.identity.run_id(recipe.name))
 
 
 def run_id_of(recipe_path: Path, overrides: Mapping[str, object]) -> str:
     """What a run of this recipe would be named. Raises as `prepare` does."""
-    recipe, folder = load_recipe(recipe_path, overrides), recipe_path.resolve().parent
-    intake = asyncio.run(showing_starts(take_in(recipe, folder, open_ensemble(recipe, folder))))
+    recipe = load_recipe(recipe_path, overrides)
+    intake = _take_in(recipe, recipe_path.resolve().parent)
     return intake.identity.run_id(recipe.name)
+
+
+def _take_in(recipe: Recipe, folder: Path) -> Intake:
+    return asyncio.run(showing_starts(take_in(recipe, folder, open_ensemble(recipe, folder))))
 
 
 def prepare_resume(run_id: str, lake_uri: str) -> Launch:
@@ -92,9 +148,14 @@ def prepare_resume(run_id: str, lake_uri: str) -> Launch:
 
 
 def _lay_down(
-    lake: Lake, recipe: Recipe, document: RunDocument, folder: str | None = None
+    lake: Lake,
+    recipe: Recipe,
+    document: RunDocument,
+    folder: str | None = None,
+    plan: RefreshPlan | None = None,
 ) -> Launch:
-    """Hold the run, and note that it begins; with `folder` its recipe is kept too."""
+    """Hold the run, and note that it begins; with `folder` its recipe is kept too, with `plan` its
+    page for the dashboard."""
     run_id = document.run_id
     if document.state == "completed":
         return Launch(lake, lake.uri, run_id, recipe, document)
@@ -107,8 +168,10 @@ def _lay_down(
         if folder is not None:
             save_recipe(lake, run_id, recipe, folder)
         save_run(lake, begun(document))
+        if plan is not None:
+            keep_page(lake, run_id, page(plan))
         unless_laid_down.pop_all()
-    return Launch(lake, lake.uri, run_id, recipe, None, hold)
+    return Launch(lake, lake.uri, run_id, recipe, None, hold, plan)
 
 
 def _new(run_id: str, recipe: Recipe, intake: Intake) -> RunDocument:

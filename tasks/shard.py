@@ -16,6 +16,7 @@ from cord.errors import ContractBroken, EngineUnreachable, UsageError
 from cord.intake import take_in
 from cord.lake import Lake, open_lake
 from cord.lake.runs.journals import JOURNALS_LOG, adopt, journal_header
+from cord.lake.runs.plan_page import kept_page
 from cord.lake.runs.progress import shard_states
 from cord.lake.runs.run import load_recipe_of, require_run, save_run
 from cord.lake.runs.run_tables import keys_decoded, planned_shards
@@ -51,6 +52,8 @@ def shard_problems(lake_uri: str, run_id: str) -> dict[str, Any]:
     }
     rows: list[dict[str, object]] = [{"shard": s, "problems": n} for s, n in planned.items()]
     artifacts.table(run_id, "shards", rows, "Problems in each shard (-1: found in the lake)")
+    if (page := kept_page(lake, run_id)) is not None:
+        artifacts.page(run_id, "plan", page, f"What {run_id} was going to change when it began")
     return result
 
 
@@ -63,7 +66,7 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
             f"the problems or models of run {run_id} have changed since it was started; "
             "run the recipe again: it makes a new run and keeps what is still the same"
         )
-    reused = keys_decoded(lake)
+    reused = keys_decoded(lake, list(intake.identity.keys.values()))
     new = [p.id for p in intake.problems if intake.identity.keys[p.id] not in reused]
     shards = {id: s.index for s in cut_shards(new, recipe.run.shards) for id in s.problem_ids}
     rows = problem_rows(run_id, intake.problems, intake.identity.keys, shards)

@@ -62,6 +62,9 @@ class ContractSettings(Section):
     """Largest share of records with the answer in their first step, uncomputed; by default 0.01."""
     max_unfinished: Share | None = None
     """Largest share of problems whose best trajectory has no end; by default 0.5."""
+    max_withdrawn: Share | None = None
+    """Largest share of the newest release's problems that may be missing from the source at once;
+    by default 0.5 of a scheduled refresh, which nobody watches, and any of `cord run`."""
     drift: DriftBounds | None = None
     """Against the data set's newest release."""
     warn: tuple[Softened, ...] = Field(default=(), strict=False)

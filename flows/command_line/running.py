@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cord.errors import ContractBroken, CordError, RunLost
+from cord.errors import ContractBroken, CordError, RunLost, UsageError
 from cord.lake.runs.run import state_in_words
+from cord.recipe import Recipe
+from cord.recipe_file import load_recipe
 from cord.scheduler import Stopped
 from flows.command_line.options import Json, LakeUri, RecipePath
+from flows.command_line.planning import print_plan, say_plan
 from flows.command_line.summary import print_summary
 from flows.command_line.terminal import (
     print_json,
@@ -17,6 +21,9 @@ from flows.command_line.terminal import (
     stopping_gently,
     watching,
 )
+
+if TYPE_CHECKING:
+    from cord.changes.refresh_plan import RefreshPlan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,6 +39,9 @@ def run(
         str | None, typer.Option(help="Name of the run; by default made from its content.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Use this seed instead of the recipe's.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write and decode nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run a recipe: problems to a release. What the lake has is not made again."""
@@ -39,11 +49,31 @@ def run(
     from flows.servers import servers_end
 
     overrides = {} if seed is None else {"run.seed": seed}
+    if dry_run and run_id is not None:
+        raise UsageError("--dry-run plans the run that the recipe's content names; no --run-id")
     say(f"cord: reading {recipe}")
     with servers_end(say):
+        if dry_run:
+            show_plan(load_recipe(recipe, overrides), recipe.resolve().parent, lake, json)
+            return
         with watching():
             launch = prepare(recipe, lake, run_id, overrides)
+        if launch.plan is not None:
+            say_plan(launch.plan)
         _launch(launch, json)
+
+
+def show_plan(recipe: Recipe, folder: Path, lake: str, json: bool) -> RefreshPlan:
+    """Read a recipe's problems, name its models, and say what a run would do."""
+    from flows.launch import plan_of
+
+    with watching():
+        plan = plan_of(recipe, folder, lake)
+    if json:
+        print_json(plan.to_json())
+    else:
+        print_plan(plan)
+    return plan
 
 
 def resume(

@@ -136,6 +136,11 @@ def newest_releases(lake: Lake) -> list[Manifest]:
     return _read_all(lake, [keys[-1] for keys in _keys(lake).values()])
 
 
+def newest_release(lake: Lake, name: str) -> Manifest | None:
+    """The newest release of one data set; None where there is none."""
+    return _found(lake, name, None)
+
+
 def find_release(lake: Lake, which: str) -> Manifest:
     """The release that `demo` (newest), `demo@1`, `demo@v1` or `demo@v000001` names.
 

@@ -7,6 +7,7 @@ search. Should two runs have decoded the same key at once, the one with the smal
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -87,11 +88,49 @@ def set_aside(lake: Lake, run_id: str) -> int:
     return int(query(lake, sql)["n"][0].as_py())
 
 
-def keys_decoded(lake: Lake) -> set[str]:
-    """Keys of every search whose trajectories are in the lake, whichever run made them."""
-    return {
-        str(key) for key in query(lake, "select distinct key from trajectories")["key"].to_pylist()
-    }
+def keys_decoded(lake: Lake, among: Collection[str]) -> set[str]:
+    """Of these keys of searches, those whose trajectories are in the lake, whichever run made
+    them."""
+    wanted = pa.table({"key": pa.array(among, pa.string())})
+    sql = "select distinct key from trajectories semi join wanted using (key)"
+    found = query(lake, sql, limits=WORK, beside={"wanted": wanted})["key"].to_pylist()
+    return {str(key) for key in found}
+
+
+def asked_in(lake: Lake, run_id: str) -> pa.Table:
+    """The problems of a run's plan as it asked them: problem_id, question, answers, domain."""
+    return query(
+        lake,
+        "select problem_id, question, list_prepend(answer, alternatives) as answers, domain "
+        f"from problems where run_id = '{check_run_id(run_id)}'",
+        limits=WORK,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the lake holds for the problems of a run, whichever run made it."""
+
+    trajectories: int
+    problems: int
+    """That have costs: decoded, or tried in vain."""
+    tokens: int
+    """Sampled for these problems."""
+
+
+def made_for(lake: Lake, run_id: str) -> Made:
+    """Count trajectories and tokens of a run's problems."""
+    row = query(
+        lake,
+        "with planned as ("
+        f"select distinct key from problems where run_id = '{check_run_id(run_id)}') select "
+        "(select count(*) from (select distinct key, rank from trajectories "
+        "semi join planned using (key))) as trajectories, "
+        "count(distinct key) as problems, coalesce(sum(tokens), 0)::bigint as tokens "
+        "from costs semi join planned using (key)",
+        limits=WORK,
+    ).to_pylist()[0]
+    return Made(**row)
 
 
 def trajectories_of(lake: Lake, run_id: str, shard: int | None = None) -> list[Row]:
