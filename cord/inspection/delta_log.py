@@ -32,6 +32,8 @@ class Commit:
     at: datetime | None
     files: tuple[tuple[str, int], ...]
     """(key, bytes) of each data file that it added."""
+    app_ids: tuple[str, ...] = ()
+    """Everything that it committed: several shards may go together."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class DeltaLog:
     @cached_property
     def app_ids(self) -> frozenset[str]:
         """Everything that was committed."""
-        return frozenset(commit.app_id for commit in self.commits if commit.app_id is not None)
+        return frozenset(app_id for commit in self.commits for app_id in commit.app_ids)
 
     @cached_property
     def files(self) -> dict[str, int]:
@@ -82,17 +84,19 @@ def tables_in(entries: Mapping[str, Entry]) -> list[str]:
 def _commit(lake: Lake, table: str, key: str, version: int) -> Commit | str:
     """The commit, or its key where it cannot be read."""
     facts: dict[str, Any] = {}
-    files = []
+    files, app_ids = [], []
     try:
         for line in (lake.store.read(key) or b"").splitlines():
             action = json.loads(line)
             facts.update(action.get("commitInfo", {}))
             if added := action.get("add"):
                 files.append((f"{table}/{unquote(added['path'])}", int(added["size"])))
+            if seen := action.get("txn"):
+                app_ids.append(str(seen["appId"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return key
     if not facts:
         return key
     at = facts.get("timestamp")
     moment = datetime.fromtimestamp(at / 1000, UTC) if isinstance(at, int) else None
-    return Commit(version, facts.get(APP_ID), facts, moment, tuple(files))
+    return Commit(version, facts.get(APP_ID), facts, moment, tuple(files), tuple(app_ids))

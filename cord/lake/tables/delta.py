@@ -19,7 +19,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
@@ -40,7 +40,8 @@ from cord.lake.tables.data_files import Rows, write_data_files
 from cord.lake.tables.schemas import conform
 
 APP_ID: Final = "cord.app_id"
-"""Key of a commit's metadata under which it names its application transaction."""
+"""Key of a commit's metadata under which it names its application transaction, the first of
+several."""
 
 _TRIES = 40
 _TRIES_LOST = 3
@@ -77,26 +78,59 @@ def commit_once(
     Returns whether this call made the commit; with racers on one app id, exactly one does."""
     if isinstance(rows, pa.Table):
         rows = conform(rows, schema)
+    facts = metadata or {}
+    return bool(_commit_new(store, key, schema, [app_id], lambda _: rows, mode, facts))
+
+
+def commit_each_once(
+    store: Store, key: str, schema: pa.Schema, parts: Mapping[str, pa.Table]
+) -> set[str]:
+    """Append the rows of every app id that the table has not seen, all in one commit.
+
+    Returns the app ids that this call committed. As if each were committed by itself: a racer
+    may have committed some of them, and these are left out."""
+    fitting = {app_id: conform(rows, schema) for app_id, rows in parts.items()}
+
+    def together(app_ids: Sequence[str]) -> pa.Table:
+        return pa.concat_tables([fitting[app_id] for app_id in app_ids]).combine_chunks()
+
+    return _commit_new(store, key, schema, list(fitting), together, "append", {})
+
+
+def _commit_new(
+    store: Store,
+    key: str,
+    schema: pa.Schema,
+    app_ids: Sequence[str],
+    rows_of: Callable[[Sequence[str]], Rows],
+    mode: Literal["append", "overwrite"],
+    metadata: dict[str, str],
+) -> set[str]:
+    """Commit what the table has not seen of `app_ids`; returns those that this call committed."""
     files: list[AddAction] | None = None
+    tried: list[str] = []
     lost: list[Exception] = []
     for attempt in range(_TRIES):
         with speaking(store, key):
             table = _open_or_create(store, key, schema)
             if table is not None:
-                if table.transaction_version(app_id) is not None:
-                    return bool(attempt and files and _has(table, files[0]))
+                new = [app_id for app_id in app_ids if table.transaction_version(app_id) is None]
+                if len(new) < len(app_ids) and attempt and files and _has(table, files[0]):
+                    return set(tried)
+                if not new:
+                    return set()
                 if len(lost) == _TRIES_LOST:
                     raise lost[-1]
-                if files is None:
-                    files = write_data_files(store, key, rows, schema)
+                if files is None or new != tried:
+                    files, tried = write_data_files(store, key, rows_of(new), schema), new
                 try:
-                    _commit(table, schema, files, mode, app_id, metadata or {})
+                    _commit(table, schema, files, mode, new, metadata)
                 except CommitFailedError:
                     pass
                 except (DeltaError, OSError) as error:
                     lost.append(error)
                 else:
-                    return True
+                    return set(new)
         time.sleep(random.uniform(0.2, 1.0) * min(0.05 * 2**attempt, 1.0))  # noqa: S311
     raise LakeError(
         f"{store.uri(key)} was being committed to by others {_TRIES} times in a row; "
@@ -190,12 +224,12 @@ def _commit(
     schema: pa.Schema,
     files: Sequence[AddAction],
     mode: Literal["append", "overwrite"],
-    app_id: str,
+    app_ids: Sequence[str],
     metadata: dict[str, str],
 ) -> None:
     properties: dict[str, Any] = {
-        "custom_metadata": {**metadata, APP_ID: app_id},
-        "app_transactions": [Transaction(app_id, 1)],
+        "custom_metadata": {**metadata, APP_ID: app_ids[0]},
+        "app_transactions": [Transaction(app_id, 1) for app_id in app_ids],
     }
     if mode == "overwrite":
         properties["max_commit_retries"] = _NO_RETRIES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -10,11 +10,14 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from cord.lake.stores.store import Store
-from cord.lake.tables.delta import commit_once, open_table, speaking
+from cord.lake.tables.delta import commit_each_once, commit_once, open_table, speaking
 from cord.lake.tables.schemas import SCHEMAS, TABLES
+from cord.lake.tables.transactions import seen_app_ids
 
 _BATCH_ROWS = 4096
 _READ_AHEAD = 4
+_FEW = 16
+"""App ids that are looked up one by one; more are read from the log at once."""
 
 
 def table_key(table: str) -> str:
@@ -40,8 +43,16 @@ class Tables:
             self._store, table_key(table), SCHEMAS[table], rows, mode="append", app_id=app_id
         )
 
+    def append_each_once(self, table: str, parts: Mapping[str, pa.Table]) -> set[str]:
+        """`append_once` for rows by app id, in one commit; returns the app ids it committed."""
+        return commit_each_once(self._store, table_key(table), SCHEMAS[table], parts)
+
     def committed(self, table: str, app_ids: Iterable[str]) -> set[str]:
         """Those of `app_ids` that the table has seen."""
+        app_ids = list(app_ids)
+        if len(app_ids) > _FEW:
+            with speaking(self._store, table_key(table)):
+                return seen_app_ids(self._store, table_key(table)).intersection(app_ids)
         handle = open_table(self._store, table_key(table))
         if handle is None:
             return set()
