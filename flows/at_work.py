@@ -17,6 +17,7 @@ from cord.lake import Lake
 from cord.lake.runs.holding import Hold, take_hold
 from cord.lake.runs.run import RunDocument, State, now, require_run, save_run
 from cord.scheduler import Stopped
+from flows.counters import counted
 from tasks.board import BOARD
 
 T = TypeVar("T")
@@ -43,7 +44,8 @@ def at_work(lake: Lake, run_id: str) -> Iterator[None]:
         if hold.depth == 1:
             BOARD.stop.clear()  # of an earlier run, or an earlier try, in this process
             save_run(lake, begun(require_run(lake, run_id)))
-        yield
+        with counted(run_id):
+            yield
     except BaseException as error:
         if hold.lost is not None:
             raise RunLost(hold.lost) from None
