@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import task
 
-from cord.ensemble import open_ensemble
+from cord.ensemble import Ensemble, open_ensemble
 from cord.in_flight import in_flight_of
 from cord.lake import Lake, open_lake
 from cord.lake.runs.journals import ShardJournal, forget_journal, journal_header
@@ -18,6 +18,7 @@ from cord.lake.runs.run_tables import problems_of
 from cord.lake.runs.staging import DecodedShard, commit_staged, load_staged, stage, unstage
 from cord.lake.tables.rows import (
     REUSED,
+    Row,
     cost_rows,
     quarantine_rows,
     step_rows,
@@ -25,6 +26,7 @@ from cord.lake.tables.rows import (
     trajectory_rows,
 )
 from cord.ledger import Ledger
+from cord.recipe import Recipe
 from cord.scheduler import decode_problems
 from cord.types import Decoding, Quarantined
 from cord.usage import noting_usage
@@ -51,12 +53,19 @@ def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
     decoded = load_staged(lake, run_id, shard)
     if decoded is None:
         decoded = stage(lake, run_id, shard, _decode(lake, document, shard))
-        done["decoded"] = sum(row["rank"] == 0 for row in decoded.trajectories)
-        done["quarantined"] = len(decoded.quarantine)
-        done["proposed_tokens"] = sum(row["tokens"] for row in decoded.costs)
+        done |= told_of(decoded)
     commit_staged(lake, run_id, shard, decoded)
     _clear(lake, document, shard)
     return done
+
+
+def told_of(decoded: DecodedShard) -> dict[str, int]:
+    """What decoding a shard came to."""
+    return {
+        "decoded": sum(row["rank"] == 0 for row in decoded.trajectories),
+        "quarantined": len(decoded.quarantine),
+        "proposed_tokens": sum(row["tokens"] for row in decoded.costs),
+    }
 
 
 def _clear(lake: Lake, document: RunDocument, shard: int) -> None:
@@ -66,11 +75,22 @@ def _clear(lake: Lake, document: RunDocument, shard: int) -> None:
 
 
 def _decode(lake: Lake, document: RunDocument, shard: int) -> DecodedShard:
+    recipe, folder = load_recipe_of(lake, document.run_id)
+    rows = problems_of(lake, document.run_id, shard)
+    return decode_rows(lake, document, shard, recipe, open_ensemble(recipe, Path(folder)), rows)
+
+
+def decode_rows(
+    lake: Lake,
+    document: RunDocument,
+    shard: int,
+    recipe: Recipe,
+    ensemble: Ensemble,
+    rows: list[Row],
+) -> DecodedShard:
+    """Decode the planned problems `rows` of one shard; nothing but its journal is written."""
     run_id = document.run_id
-    recipe, folder = load_recipe_of(lake, run_id)
-    rows = problems_of(lake, run_id, shard)
     keys = {row["problem_id"]: row["key"] for row in rows}
-    ensemble = open_ensemble(recipe, Path(folder))
     ledger = Ledger(BOARD)
     header = journal_header(run_id, document.engines)
 
