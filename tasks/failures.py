@@ -40,7 +40,7 @@ def noting_failures(stage: Stage) -> Callable[[Callable[P, R]], Callable[P, R]]:
             except Exception as error:
                 with suppress(LakeError):  # the error itself is what counts
                     lake = open_lake(given["lake_uri"])
-                    leave_note(lake, given["run_id"], _note(stage, shard, error))
+                    leave_note(lake, given["run_id"], note_of(stage, shard, error))
                 raise
             with suppress(LakeError):
                 clear_note(open_lake(given["lake_uri"]), given["run_id"], stage, shard)
@@ -51,7 +51,8 @@ def noting_failures(stage: Stage) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return around
 
 
-def _note(stage: Stage, shard: int, error: Exception) -> ShardNote:
+def note_of(stage: Stage, shard: int, error: Exception) -> ShardNote:
+    """What is noted of a try that failed, within its task."""
     context = TaskRunContext.get()
     attempt, attempts = 1, 1
     if context is not None:

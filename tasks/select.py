@@ -11,7 +11,7 @@ from prefect import task
 from cord.lake import Lake, open_lake
 from cord.lake.runs.candidates import ASIDE, SELECT, write_candidates, write_drops
 from cord.lake.runs.run import load_recipe_of
-from cord.lake.runs.run_tables import judged_batches, planned_shards
+from cord.lake.runs.run_tables import in_groups, judged_batches, planned_shards
 from cord.lake.tables.schemas import DROPPED
 from cord.plan import verdict_keys
 from cord.recipe import Recipe
@@ -42,8 +42,8 @@ def _records(
     lake: Lake, run_id: str, recipe: Recipe, counts: Counter[str], aside: list[pa.Table]
 ) -> Iterator[pa.RecordBatch]:
     key = verdict_keys(recipe)
-    for shard in planned_shards(lake, run_id):
-        for rows in whole_problems(judged_batches(lake, run_id, shard, key)):
+    for shards in in_groups(planned_shards(lake, run_id)):
+        for rows in whole_problems(judged_batches(lake, run_id, shards, key)):
             judged = standings(rows)
             chosen = choose(judged, recipe.publish.keep, recipe.publish.path)
             counts["wrong"] += len(chosen.wrong)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -44,7 +44,10 @@ VERIFIERS = 2
 BATCH_ROWS = 1_024
 IN_FLIGHT = 32
 """Open answers before the judge at once."""
-_NARROW = ("problem_id", "key", "rank", "finished", "answer", "reference", "alternatives", "domain")
+_NARROW = (
+    "planned_shard", "problem_id", "key", "rank", "finished", "answer", "reference", "alternatives",
+    "domain",
+)  # fmt: skip
 UNFINISHED = Verdict("wrong", "none", "no answer was stated: it did not finish")
 
 
@@ -60,32 +63,42 @@ def verify_shard(lake_uri: str, run_id: str, decoded: dict[str, Any]) -> dict[st
     lake = open_lake(lake_uri)
     app_id = verify_app(run_id, shard)
     if lake.tables.committed("verdicts", [app_id]):
-        return _counted(shard, Counter())
+        return counted(shard, Counter())
+    verdicts, outcomes = judge_shards(lake, run_id, [shard])[shard]
+    lake.tables.append_once("verdicts", verdicts, app_id)
+    return counted(shard, outcomes)
+
+
+def judge_shards(
+    lake: Lake, run_id: str, shards: Collection[int]
+) -> dict[int, tuple[pa.Table, Counter[str]]]:
+    """The new verdicts of each of these decoded shards, and how many of each outcome. Nothing is
+    committed."""
     recipe, folder = load_recipe_of(lake, run_id)
     verifier, judge = verifier_of(recipe), _answer_judge(recipe, Path(folder))
-    name, known = verdict_keys(recipe), _known(lake, run_id, shard, recipe)
-    verdicts: list[pa.Table] = []
-    outcomes: Counter[str] = Counter()
-    for batch in trajectory_batches(lake, run_id, shard, _columns(recipe), BATCH_ROWS):
+    name, known = verdict_keys(recipe), _known(lake, run_id, shards, recipe)
+    verdicts = {shard: [SCHEMAS["verdicts"].empty_table()] for shard in shards}
+    outcomes: dict[int, Counter[str]] = {shard: Counter() for shard in shards}
+    for batch in trajectory_batches(lake, run_id, shards, _columns(recipe), BATCH_ROWS):
         new: list[tuple[Row, str]] = []
         for row in batch.to_pylist():
             key = name(row["key"], row["domain"])
             if (key, row["rank"]) not in known:
                 new.append((row, key))
         judged = judge_all(verifier, judge, recipe.verify.domain, [row for row, _ in new])
-        rows = [
-            verdict_row(run_id, key, row, verdict)
-            for (row, key), verdict in zip(new, judged, strict=True)
-        ]
-        outcomes.update(row["outcome"] for row in rows)
-        verdicts.append(pa.Table.from_pylist(rows, schema=SCHEMAS["verdicts"]))
-    empty = SCHEMAS["verdicts"].empty_table()
-    lake.tables.append_once("verdicts", pa.concat_tables([empty, *verdicts]), app_id)
-    return _counted(shard, outcomes)
+        rows: dict[int, list[Row]] = {}
+        for (row, key), verdict in zip(new, judged, strict=True):
+            made = verdict_row(run_id, key, row, verdict)
+            rows.setdefault(row["planned_shard"], []).append(made)
+            outcomes[row["planned_shard"]][made["outcome"]] += 1
+        for shard, of_shard in rows.items():
+            verdicts[shard].append(pa.Table.from_pylist(of_shard, schema=SCHEMAS["verdicts"]))
+    return {shard: (pa.concat_tables(verdicts[shard]), outcomes[shard]) for shard in shards}
 
 
-def _counted(shard: int, outcomes: Counter[str]) -> dict[str, Any]:
-    return {"shard": shard, **{name: outcomes[name] for name in get_args(Outcome)}}
+def counted(shard: int, outcomes: Mapping[str, int]) -> dict[str, Any]:
+    """What verifying a shard came to."""
+    return {"shard": shard, **{name: outcomes.get(name, 0) for name in get_args(Outcome)}}
 
 
 def _columns(recipe: Recipe) -> tuple[str, ...]:
@@ -101,13 +114,15 @@ def _columns(recipe: Recipe) -> tuple[str, ...]:
     )
 
 
-def _known(lake: Lake, run_id: str, shard: int, recipe: Recipe) -> frozenset[tuple[str, int]]:
+def _known(
+    lake: Lake, run_id: str, shards: Collection[int], recipe: Recipe
+) -> frozenset[tuple[str, int]]:
     """(judgement key, rank) of the verdicts that earlier runs have given."""
-    if not any_verdicts(lake, run_id, shard):
+    if not any_verdicts(lake, run_id, shards):
         return frozenset()  # the keys of a large shard take longer than that look
     name = verdict_keys(recipe)
     keys: set[str] = set()
-    for batch in trajectory_batches(lake, run_id, shard, ("key", "domain")):
+    for batch in trajectory_batches(lake, run_id, shards, ("key", "domain")):
         columns = batch.to_pydict()
         keys.update(map(name, columns["key"], columns["domain"]))
     return frozenset(verdicts_of(lake, keys))

@@ -98,7 +98,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Manifest]:
     lake = open_lake(str(folder / "lake"), create=True)
     fill(lake, "run")
     made = []
-    for rows in whole_problems(judged_batches(lake, "run", 0, verdict_keys(RECIPE))):
+    for rows in whole_problems(judged_batches(lake, "run", [0], verdict_keys(RECIPE))):
         places = [one.place for one in choose(standings(rows), "all").records]
         made.append(record_batch(rows.take(pa.array(places, pa.int64())), "math"))
     table = pa.Table.from_batches(made).drop_columns(["outcome"])

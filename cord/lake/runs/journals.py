@@ -74,10 +74,14 @@ def read_journal(lake: Lake, folder: str, present: Header | None) -> tuple[Readi
 def journal_progress(lake: Lake, search: str, run_id: str) -> dict[int, tuple[int, int]]:
     """Shard to (problems that have decided rounds, rounds), of a run's shards under way."""
     folder = journal_folder(search, run_id)
-    shards = {key.removeprefix(folder).partition("/")[0] for key in lake.store.list(folder)}
+    segments: dict[str, list[str]] = {}
+    for key in lake.store.list(folder):
+        if key.endswith(".jsonl"):
+            segments.setdefault(key.removeprefix(folder).partition("/")[0], []).append(key)
     found: dict[int, tuple[int, int]] = {}
-    for shard in sorted(int(name) for name in shards if name.isdecimal()):
-        reading, _ = read_journal(lake, journal_folder(search, run_id, shard), None)
+    for shard in sorted(int(name) for name in segments if name.isdecimal()):
+        keys = segments[f"{shard:05d}"]
+        reading = read_segments(((key, lake.store.read(key) or b"") for key in keys), None)
         rounds = sum(len(chain.progress.rounds) for chain in reading.chains.values())
         found[shard] = len(reading.chains), rounds
     return found
@@ -102,9 +106,10 @@ def adopt(lake: Lake, search: str, header: Header, shards: Mapping[str, int]) ->
     return sum(len(c.progress.rounds) for chains in by_shard.values() for c in chains)
 
 
-def forget_journal(lake: Lake, search: str, run_id: str, shard: int) -> None:
-    """Delete a shard's segments: call it when all its tables are committed."""
-    lake.store.delete(lake.store.list(journal_folder(search, run_id, shard)))
+def forget_journal(lake: Lake, search: str, run_id: str, *shards: int) -> None:
+    """Delete these shards' segments: call it when all their tables are committed."""
+    folders = [journal_folder(search, run_id, shard) for shard in shards]
+    lake.store.delete([key for folder in folders for key in lake.store.list(folder)])
 
 
 class ShardJournal:

@@ -6,7 +6,7 @@ search. Should two runs have decoded the same key at once, the one with the smal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,25 +21,28 @@ if TYPE_CHECKING:
     from cord.lake import Lake
 
 _BATCH_ROWS = 4_096
+_GROUP_PROBLEMS = 1_024
+"""Their trajectories, some 80 KB each at most, are sorted together."""
 
 
 def decoded_sql(run_id: str, shard: int | None = None) -> str:
     """A SELECT of a run's trajectories (of one shard), with `question`, `reference`,
-    `alternatives` and `domain` of their problems."""
-    return _decoded_sql(run_id, "" if shard is None else f"and shard = {int(shard)}")
+    `alternatives` and `domain` of their problems, and `planned_shard`: theirs in this run."""
+    return _decoded_sql(run_id, "" if shard is None else f"and {_in([shard])}")
 
 
 def _decoded_sql(run_id: str, of_plan: str, of_trajectories: str = "") -> str:
     # Which run's rows count is found from keys alone: the texts of a run may be gigabytes.
     return f"""
         with planned as (
-            select key, problem_id, question, answer as reference, alternatives, domain
+            select key, problem_id, question, answer as reference, alternatives, domain,
+                shard as planned_shard
             from problems where run_id = '{check_run_id(run_id)}' {of_plan}
         ), made as (
             select t.key, min(t.run_id) as run_id
             from trajectories t semi join planned using (key) group by t.key
         )
-        select p.question, p.reference, p.alternatives, p.domain, t.*
+        select p.question, p.reference, p.alternatives, p.domain, p.planned_shard, t.*
         from planned p join made m on m.key = p.key
         join (select * from trajectories {of_trajectories}) t
         on t.key = p.key and t.problem_id = p.problem_id and t.run_id = m.run_id
@@ -72,14 +75,37 @@ def planned_shards(lake: Lake, run_id: str) -> dict[int, int]:
     return {row["shard"]: row["n"] for row in rows}
 
 
+def in_groups(planned: Mapping[int, int]) -> Iterator[list[int]]:
+    """Shards (with their numbers of problems) in order, as many together as one question to the
+    lake should be about: each costs a look at every file of a table."""
+    group: list[int] = []
+    problems = 0
+    for shard, count in planned.items():
+        if group and problems + count > _GROUP_PROBLEMS:
+            yield group
+            group, problems = [], 0
+        group.append(shard)
+        problems += count
+    if group:
+        yield group
+
+
 def problems_of(lake: Lake, run_id: str, shard: int) -> list[Row]:
     """The planned problems of one shard."""
+    return problems_in(lake, run_id, [shard])[shard]
+
+
+def problems_in(lake: Lake, run_id: str, shards: Collection[int]) -> dict[int, list[Row]]:
+    """The planned problems of each of these shards, by their ids."""
     rows: list[Row] = query(
         lake,
-        f"select * from problems where run_id = '{check_run_id(run_id)}' and shard = {int(shard)} "
-        "order by problem_id",
+        f"select * from problems where run_id = '{check_run_id(run_id)}' and {_in(shards)} "
+        "order by shard, problem_id",
     ).to_pylist()
-    return rows
+    found: dict[int, list[Row]] = {shard: [] for shard in shards}
+    for row in rows:
+        found[row["shard"]].append(row)
+    return found
 
 
 def set_aside(lake: Lake, run_id: str) -> int:
@@ -141,24 +167,32 @@ def trajectories_of(lake: Lake, run_id: str, shard: int | None = None) -> list[R
 
 
 def trajectory_batches(
-    lake: Lake, run_id: str, shard: int, columns: Sequence[str] = ("*",), rows: int = 4096
+    lake: Lake,
+    run_id: str,
+    shards: Collection[int],
+    columns: Sequence[str] = ("*",),
+    rows: int = 4096,
 ) -> Iterator[pa.RecordBatch]:
-    """The same of one shard, so many at a time, in columns of `decoded_sql`."""
-    made = _sql_of_shard(lake, run_id, shard)
-    sql = f"select {', '.join(columns)} from ({made}) order by problem_id, rank"
+    """The same of these shards, so many at a time, in columns of `decoded_sql`: a shard's rows
+    stand together."""
+    made = _sql_of_shards(lake, run_id, shards)
+    sql = f"select {', '.join(columns)} from ({made}) order by planned_shard, problem_id, rank"
     with stream(lake, sql, limits=SORTED_WORK) as batches:
         yield from _of_size(batches, rows)
 
 
 def judged_batches(
-    lake: Lake, run_id: str, shard: int, verdict_key: Callable[[str, str | None], str]
+    lake: Lake,
+    run_id: str,
+    shards: Collection[int],
+    verdict_key: Callable[[str, str | None], str],
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of `decoded_sql` of one shard by problem and rank, each with the `outcome` and `reason`
-    of its verdict. `verdict_key` names the judgement of a (key, domain)."""
+    """Rows of `decoded_sql` of these shards by shard, problem and rank, each with the `outcome` and
+    `reason` of its verdict. `verdict_key` names the judgement of a (key, domain)."""
     planned = query(
         lake,
         "select key, domain from problems "
-        f"where run_id = '{check_run_id(run_id)}' and shard = {int(shard)}",
+        f"where run_id = '{check_run_id(run_id)}' and {_in(shards)}",
     )
     named = [
         verdict_key(key, domain)
@@ -173,26 +207,35 @@ def judged_batches(
             from verdicts v semi join judgements j on v.key = j.judgement group by key, rank
         )
         select d.*, said.outcome, said.reason
-        from ({_sql_of_shard(lake, run_id, shard)}) d join judgements j on j.key = d.key
+        from ({_sql_of_shards(lake, run_id, shards)}) d join judgements j on j.key = d.key
         left join said on said.key = j.judgement and said.rank = d.rank
-        order by d.problem_id, d.rank
+        order by d.planned_shard, d.problem_id, d.rank
     """
     with stream(lake, sql, limits=SORTED_WORK, beside={"judgements": judgements}) as batches:
         yield from _of_size(batches, _BATCH_ROWS)
 
 
-def _sql_of_shard(lake: Lake, run_id: str, shard: int) -> str:
+def _sql_of_shards(lake: Lake, run_id: str, shards: Collection[int]) -> str:
     """As `decoded_sql`; where all rows are this run's own, other shards' files stay closed."""
-    own = f"where run_id = '{check_run_id(run_id)}' and shard = {int(shard)}"
+    own = f"where run_id = '{check_run_id(run_id)}' and {_in(shards)}"
     found = query(
         lake,
-        f"with planned as (select key from problems {own}) "
-        f"select count(*) as n, count(*) filter (run_id = '{run_id}' and shard = {int(shard)}) "
-        "as own from (select run_id, key, shard from trajectories) semi join planned using (key)",
+        f"with planned as (select key, shard from problems {own}) "
+        "select count(*) as n, "
+        f"count(*) filter (t.run_id = '{run_id}' and t.shard = planned.shard) as own "
+        "from (select run_id, key, shard from trajectories) t join planned using (key)",
         limits=WORK,
     ).to_pylist()[0]
     all_own = found["n"] == found["own"]
-    return _decoded_sql(run_id, f"and shard = {int(shard)}", own if all_own else "")
+    return _decoded_sql(run_id, f"and {_in(shards)}", own if all_own else "")
+
+
+def _in(shards: Collection[int]) -> str:
+    """A condition on `shard`; consecutive ones as a range, which rules out files."""
+    numbers = sorted(map(int, shards))
+    if len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"shard between {numbers[0]} and {numbers[-1]}"
+    return f"shard in ({', '.join(map(str, numbers))})"
 
 
 def _of_size(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
@@ -201,12 +244,12 @@ def _of_size(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Record
             yield batch.slice(start, rows)
 
 
-def any_verdicts(lake: Lake, run_id: str, shard: int) -> bool:
-    """Whether any run has judged a problem of the name of one in this shard."""
+def any_verdicts(lake: Lake, run_id: str, shards: Collection[int]) -> bool:
+    """Whether any run has judged a problem of the name of one in these shards."""
     sql = f"""
         select 1 from verdicts semi join (
             select problem_id from problems
-            where run_id = '{check_run_id(run_id)}' and shard = {int(shard)}
+            where run_id = '{check_run_id(run_id)}' and {_in(shards)}
         ) using (problem_id) limit 1
     """
     return query(lake, sql, limits=WORK).num_rows > 0

@@ -47,9 +47,9 @@ def leave_note(lake: Lake, run_id: str, note: ShardNote) -> None:
     lake.store.write(_key(run_id, note.stage, note.shard), content.encode())
 
 
-def clear_note(lake: Lake, run_id: str, stage: Stage, shard: int) -> None:
-    """The stage is done: how often it failed before is of no interest."""
-    lake.store.delete([_key(run_id, stage, shard)])
+def clear_note(lake: Lake, run_id: str, stage: Stage, *shards: int) -> None:
+    """The stage is done for these shards: how often it failed before is of no interest."""
+    lake.store.delete([_key(run_id, stage, shard) for shard in shards])
 
 
 def shard_notes(lake: Lake, run_id: str, since: datetime | None = None) -> dict[int, ShardNote]:

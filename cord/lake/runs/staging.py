@@ -4,11 +4,15 @@ A shard goes into several Delta tables, one commit each. Where engines do not gi
 twice, a crash between two commits must not mix two decodings: so the shard is first written whole,
 to be created once (`If-None-Match`), and every commit, first or repeated, is made from that file.
 A second worker on the same shard finds it and uses it. When all is committed, it goes.
+
+A staged shard is safe, so that where there are very many, several may go into the tables together:
+a commit reads the table's whole log, and a question every file that it names.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,20 +67,33 @@ def load_staged(lake: Lake, run_id: str, shard: int) -> DecodedShard | None:
 
 def commit_staged(lake: Lake, run_id: str, shard: int, decoded: DecodedShard) -> list[str]:
     """Commit the shard to every table that has it not; returns which those were."""
-    app_id = decode_app(run_id, shard)
+    return commit_staged_together(lake, run_id, {shard: decoded})
+
+
+def commit_staged_together(
+    lake: Lake, run_id: str, decoded: Mapping[int, DecodedShard]
+) -> list[str]:
+    """The same for several shards, in one commit a table. Each shard is there once, as if it were
+    committed by itself; a crash in between is mended by committing them again, in any company."""
     return [
         table
         for table in DECODED
-        if lake.tables.append_once(
-            table, pa.Table.from_pylist(getattr(decoded, table), schema=SCHEMAS[table]), app_id
+        if lake.tables.append_each_once(
+            table,
+            {
+                decode_app(run_id, shard): pa.Table.from_pylist(
+                    getattr(rows, table), schema=SCHEMAS[table]
+                )
+                for shard, rows in decoded.items()
+            },
         )
     ]
 
 
-def unstage(lake: Lake, run_id: str, shard: int) -> None:
-    """Delete the file: call it when every table has the shard. A worker that is late and stages it
-    again finds all its commits made, and comes here too."""
-    lake.store.delete([staged_key(run_id, shard)])
+def unstage(lake: Lake, run_id: str, *shards: int) -> None:
+    """Delete the files: call it when every table has these shards. A worker that is late and stages
+    one again finds all its commits made, and comes here too."""
+    lake.store.delete([staged_key(run_id, shard) for shard in shards])
 
 
 def stage(lake: Lake, run_id: str, shard: int, decoded: DecodedShard) -> DecodedShard:
