@@ -61,7 +61,7 @@ def refresh_on_request(
         else:
             overrides = {} if seed is None else {"run.seed": seed}
             launch = prepare(Path(str(recipe)), lake, None, overrides)
-        return _carry_out(launch)
+        return carry_out_here(launch)
 
     with beating(), servers_end(get_run_logger().warning):
         return in_its_own_thread(carry_out)
@@ -72,14 +72,7 @@ def serve_runs(lake: str, limit: int, say: Callable[[str], None]) -> None:
 
     The limit and the schedules that a user gave the deployment stay. A Prefect server that goes
     away is waited for. Raises `UsageError` where there is none."""
-    url = PREFECT_API_URL.value()
-    if not url:
-        raise UsageError(
-            "PREFECT_API_URL is not set: there is no dashboard to serve; start `prefect server "
-            "start`, then set PREFECT_API_URL=http://127.0.0.1:4200/api"
-        )
-    if not _answers(url):
-        raise UsageError(f"no Prefect server answers at {url} (PREFECT_API_URL); start it first")
+    url = users_server("there is no dashboard to serve")
     while True:
         try:
             refresh_on_request.serve(
@@ -100,6 +93,20 @@ def serve_runs(lake: str, limit: int, say: Callable[[str], None]) -> None:
         while not _answers(url):
             time.sleep(LOOK_EVERY_S)
         say("cord: the Prefect server is back")
+
+
+def users_server(without: str) -> str:
+    """The address of the user's Prefect server, which answers. Raises `UsageError`; `without` says
+    what it means that there is none."""
+    url = str(PREFECT_API_URL.value() or "")
+    if not url:
+        raise UsageError(
+            f"PREFECT_API_URL is not set: {without}; start `prefect server start`, then set "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    if not _answers(url):
+        raise UsageError(f"no Prefect server answers at {url} (PREFECT_API_URL); start it first")
+    return url
 
 
 def _set_by_the_user() -> dict[str, Any]:
@@ -129,7 +136,8 @@ def _set_by_the_user() -> dict[str, Any]:
     return kept
 
 
-def _carry_out(launch: Launch) -> dict[str, Any]:
+def carry_out_here(launch: Launch) -> dict[str, Any]:
+    """Carry a run out within the flow run at hand, which gets its name; returns its summary."""
     context = FlowRunContext.get()
     if context is not None and context.flow_run is not None:
         with get_client(sync_client=True) as client:

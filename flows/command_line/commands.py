@@ -10,7 +10,9 @@ from flows.command_line import (
     exporting,
     looking,
     making,
+    reporting,
     running,
+    scheduling,
     serving,
     standing,
     students,
@@ -30,9 +32,11 @@ checking.add_to(app)
 running.add_to(app)
 standing.add_to(app)
 looking.add_to(app)
+reporting.add_to(app)
 exporting.add_to(app)
 verifying.add_to(app)
 making.add_to(app)
 serving.add_to(app)
+scheduling.add_to(app)
 students.add_to(app)
 ablating.add_to(app)

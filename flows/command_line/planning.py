@@ -27,7 +27,6 @@ def print_plan(plan: RefreshPlan) -> None:
     say_invalidated(plan)
     if plan.same_run:
         say(f"cord: nothing new: {headline(plan)}")
-    say(f"cord: the run will be {plan.run_id}; nothing was written, nothing decoded")
 
 
 def say_plan(plan: RefreshPlan) -> None:

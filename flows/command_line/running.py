@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,9 +21,6 @@ from flows.command_line.terminal import (
     stopping_gently,
     watching,
 )
-
-if TYPE_CHECKING:
-    from cord.changes.refresh_plan import RefreshPlan
 
 
 def add_to(app: typer.Typer) -> None:
@@ -63,7 +60,7 @@ def run(
         _launch(launch, json)
 
 
-def show_plan(recipe: Recipe, folder: Path, lake: str, json: bool) -> RefreshPlan:
+def show_plan(recipe: Recipe, folder: Path, lake: str, json: bool) -> None:
     """Read a recipe's problems, name its models, and say what a run would do."""
     from flows.launch import plan_of
 
@@ -73,7 +70,7 @@ def show_plan(recipe: Recipe, folder: Path, lake: str, json: bool) -> RefreshPla
         print_json(plan.to_json())
     else:
         print_plan(plan)
-    return plan
+        say(f"cord: the run will be {plan.run_id}; nothing was written, nothing decoded")
 
 
 def resume(
