@@ -15,7 +15,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cord.ablation.recipe import Ablation
 from cord.ablation.tables import Held, Table, VariantResult
-from cord.errors import CordError
 from cord.intervals import Interval
 
 
@@ -132,15 +131,3 @@ def _figures(result: VariantResult) -> dict[str, object]:
 def _estimate(one: Interval) -> dict[str, float | None]:
     values = {"mean": one.mean, "low": one.low, "high": one.high}
     return {name: None if math.isnan(value) else value for name, value in values.items()}
-
-
-def require_drawing() -> None:
-    """Raises `CordError` where what draws the pictures is not installed."""
-    try:
-        import altair  # noqa: F401
-        import vl_convert  # noqa: F401
-    except ImportError as error:
-        raise CordError(
-            f"the report's pictures need {error.name}; install cord's dependencies again: make "
-            "install"
-        ) from None

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cord import drawing
 from cord.ablation.measures import Measured
 from cord.ablation.tables import VariantResult
 
@@ -24,7 +25,7 @@ def teachers_by_progress(results: Sequence[VariantResult]) -> str:
         for progress, shares in shares_by_progress(_all(result)).items()
         for teacher, share in shares.items()
     ]
-    altair = _altair()
+    altair = drawing.altair()
     chart = (
         altair.Chart(altair.InlineData(values=values), width=240, height=200)
         .mark_area()
@@ -35,7 +36,7 @@ def teachers_by_progress(results: Sequence[VariantResult]) -> str:
             facet=altair.Facet("variant:N", title=None, columns=3),
         )
     )
-    return _svg(chart, "Who writes when")
+    return drawing.svg(chart, "Who writes when")
 
 
 def score_by_progress(results: Sequence[VariantResult]) -> str:
@@ -45,7 +46,7 @@ def score_by_progress(results: Sequence[VariantResult]) -> str:
         for result in results
         for progress, score in scores_by_progress(_all(result)).items()
     ]
-    altair = _altair()
+    altair = drawing.altair()
     chart = (
         altair.Chart(altair.InlineData(values=values), width=520, height=260)
         .mark_line(point=True)
@@ -55,7 +56,7 @@ def score_by_progress(results: Sequence[VariantResult]) -> str:
             color=altair.Color("variant:N", title=None),
         )
     )
-    return _svg(chart, "How predictable the answer is")
+    return drawing.svg(chart, "How predictable the answer is")
 
 
 def accuracy_by_tokens(results: Iterable[VariantResult]) -> str:
@@ -73,7 +74,7 @@ def accuracy_by_tokens(results: Iterable[VariantResult]) -> str:
     places = labels([(float(v["tokens"]), float(v["accuracy"])) for v in values])
     for value, place in zip(values, places, strict=True):
         value["label"] = place
-    altair = _altair()
+    altair = drawing.altair()
     base = altair.Chart(altair.InlineData(values=values), width=720, height=480).encode(
         x=altair.X("tokens:Q", title="sampled tokens a problem", scale=altair.Scale(type="log")),
         tooltip=altair.value(None),
@@ -87,7 +88,7 @@ def accuracy_by_tokens(results: Iterable[VariantResult]) -> str:
     names = base.mark_text(align="left", dx=7, fontSize=11).encode(
         y=altair.Y("label:Q", title="accuracy", scale=scale), text="variant:N"
     )
-    return _svg(bars + points + names, "Accuracy against tokens")
+    return drawing.svg(bars + points + names, "Accuracy against tokens")
 
 
 def labels(points: Sequence[tuple[float, float]]) -> list[float]:
@@ -137,21 +138,6 @@ def scores_by_progress(measured: Iterable[Measured]) -> dict[float, float]:
 
 def _all(result: VariantResult) -> list[Measured]:
     return [measured for measures in result.seeds for measured in measures.problems]
-
-
-def _altair() -> Any:
-    import altair
-
-    return altair
-
-
-def _svg(chart: Any, title: str) -> str:
-    """Whole in itself: vl-convert draws without a browser."""
-    import vl_convert
-
-    drawn = chart.properties(title=title, background="white").configure_view(stroke=None)
-    svg: str = vl_convert.vegalite_to_svg(drawn.to_dict())
-    return svg
 
 
 def pictures_of(

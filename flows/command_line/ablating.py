@@ -38,8 +38,9 @@ def ablate(
 ) -> None:
     """Carry out a grid of variants and seeds, and report it. What the lake has is not redone."""
     from cord.ablation.cells import base_of, cells_of, recipe_of
-    from cord.ablation.page import require_drawing, to_json
+    from cord.ablation.page import to_json
     from cord.ablation.recipe import Ablation
+    from cord.drawing import require_drawing
     from cord.recipe_file import load_recipe
 
     ablation = load_recipe(recipe, kind=Ablation)
