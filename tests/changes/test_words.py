@@ -44,5 +44,5 @@ def test_an_id_is_no_markup_on_the_page() -> None:
 
 def test_more_withdrawn_than_the_bound_is_refused_with_what_to_do() -> None:
     hold_withdrawn(PLAN, 0.25)  # one of four
-    with pytest.raises(ContractBroken, match="1 of the problems of demo@3.*max_withdrawn"):
+    with pytest.raises(ContractBroken, match=r"1 of the problems of demo@3.*max_withdrawn"):
         hold_withdrawn(PLAN, 0.2)
