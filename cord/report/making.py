@@ -125,7 +125,7 @@ def _write(
     write_scripts(out)
     trees = _Trees(lake, run_id, out, listing, names, budget - listing.bytes)
     trees.write(by_interest(listing.lines, named, run_id), named)
-    write_block(out, "places", trees.places())
+    write_block(out, "places", {**trees.places(), "unlisted": listing.unlisted})
     write_end(out)
     return len(listing.lines), trees.whole, trees.paths, listing.unlisted
 
@@ -189,9 +189,11 @@ class _Trees:
             self.paths += 1
         self._blocks.close()
 
-    def places(self) -> dict[str, list[int]]:
-        """Where the problem of each line is: its block (-1: nowhere) and its place in that."""
-        return {"block": self._place, "within": self._within}
+    def places(self) -> dict[str, object]:
+        """Where the problem of each line is: its block (-1: nowhere) and its place in that; and
+        how many are there how far."""
+        counts = {"whole": self.whole, "paths": self.paths}
+        return {"block": self._place, "within": self._within, **counts}
 
     def _within_reach(
         self, order: Sequence[int], size: Callable[[Line], int], at_least: int = 0

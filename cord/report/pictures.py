@@ -60,9 +60,9 @@ def draw(curves: Curves, names: Sequence[str]) -> list[Picture]:
     if curves.scores:
         found.append(
             _drawn(
-                "How the answer becomes predictable",
-                "S along the best trajectories: the mean, the middle half of the problems (dark) "
-                "and the middle four fifths (pale).",
+                "How S grows",
+                "S along the best trajectories, how predictable the right answer has become: the "
+                "mean, the middle half of the problems (dark), the middle four fifths (pale).",
                 lambda: _scores(curves),
             )
         )

@@ -22,19 +22,21 @@ function treesOf(block) {
   return known;
 }
 
-let places = null;
+let found = null;
 const parsed = new Promise((ready) => {
   if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', ready, { once: true });
   else ready();
 });
 
+// Where each problem's tree is; the last block of the file.
+async function places() {
+  await parsed;
+  found ??= inflate('places');
+  return found;
+}
+
 // The whole of a problem, or null where only its line is in this file.
 async function problemOf(line) {
-  if (places === null) {
-    await parsed;
-    places = inflate('places');
-  }
-  const found = await places;
-  if (found.block[line] === undefined || found.block[line] < 0) return null;
-  return (await treesOf(found.block[line]))[found.within[line]];
+  const { block, within } = await places();
+  return block[line] >= 0 ? (await treesOf(block[line]))[within[line]] : null;
 }

@@ -101,4 +101,16 @@ async function start() {
   else byId('problem').replaceChildren(make('p', 'hint', 'This run has no problems yet.'));
 }
 
-start();
+// What this file has room for, where that is not everything.
+async function tellRoom() {
+  const { whole: trees, paths, unlisted } = await places();
+  const told = lines.steps.filter((steps) => steps !== null).length;
+  if (trees >= told && !unlisted) return;
+  byId('room').textContent =
+    `To keep this file small ${whole(trees)} problems have their whole tree, ${whole(paths)} their winning path` +
+    (told > trees + paths ? `, ${whole(told - trees - paths)} this line` : '') +
+    (unlisted ? `; ${whole(unlisted)} more are not listed` : '') + '. ';
+  byId('room').append(words('code', '', `cord report ${about.run} --problem ID`), ' puts one in whole.');
+}
+
+start().then(tellRoom);

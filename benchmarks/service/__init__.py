@@ -1,0 +1,1 @@
+"""Benchmarks of cord as a service."""

@@ -1,0 +1,103 @@
+"""A run whose models answer at once: `python -m benchmarks.service.cheap_run HOW RECIPE LAKE RUN`.
+
+A process of its own. `flow` carries the run out as `cord run` does, through Prefect; `direct` calls
+the very same task bodies, in as many threads, without it. The last line is JSON: seconds by the
+clock and of this process's CPU, for the whole run and for its shards alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from cord import ensemble
+from cord.engines import AnswerRequest, EngineInfo, Proposal, ProposalRequest
+
+STEPS = 3
+_IDS = tuple(range(1000, 1020))
+_CLOSING = "\n</think>\n\nThe final answer is \\boxed{42}"
+
+
+class Quick:
+    """Takes no time: a step of its own for each seed, made-up log-probabilities."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._scored = 0
+
+    async def describe(self) -> EngineInfo:
+        """Its name."""
+        return EngineInfo(self._name, self._name, 1 << 20, "at once", True, True)
+
+    async def propose(self, request: ProposalRequest) -> Proposal:
+        """A step; the last one states the answer."""
+        last = len(request.steps) == STEPS - 1
+        text = f"{request.opening} By way {request.seed} of this.{_CLOSING if last else chr(10)}"
+        return Proposal(text, _IDS, self._name, len(_IDS), "end" if last else "stop")
+
+    async def answer_logprobs(self, request: AnswerRequest) -> Sequence[tuple[float, ...]]:
+        """Another value each time, spread over (-1, 0)."""
+        self._scored += 1
+        return [(-((self._scored * 0.6180339887) % 1.0),) for _ in request.answers]
+
+    async def prompt_tokens(self, question: str) -> int:
+        """As many as words."""
+        return len(question.split())
+
+    async def close(self) -> None:
+        """It holds nothing."""
+
+
+def _open_engine(model: Any, *_: object) -> Any:
+    return Quick(model.model)
+
+
+@contextmanager
+def _timed(into: dict[str, float], what: str) -> Iterator[None]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    into[f"{what} wall_s"] = time.perf_counter() - wall
+    into[f"{what} cpu_s"] = time.process_time() - cpu
+
+
+def main(how: str, recipe: str, lake: str, run_id: str) -> None:
+    """Lay the run down, and carry it out."""
+    ensemble.open_engine = _open_engine
+    from flows import refresh as main_job
+    from flows.launch import prepare
+    from flows.prefect_server import prefect_server
+    from tasks.batch import TASK_RUNS, carry_out_batch, in_batches
+    from tasks.shard import shard_problems
+
+    told: dict[str, float] = {}
+    launch = prepare(Path(recipe), lake, run_id, {})
+    assert launch.hold is not None
+    with closing(launch.hold):
+        if how == "flow":
+            batch_by_batch = main_job._batch_by_batch
+
+            def timed(*given: Any) -> None:
+                with _timed(told, "shards"):
+                    batch_by_batch(*given)
+
+            main_job._batch_by_batch = timed
+            with prefect_server(), _timed(told, "run"):
+                main_job.refresh(lake, run_id)
+        else:
+            with _timed(told, "run"):
+                plan = shard_problems.fn(lake, run_id)
+                assert len(plan["shards"]) > TASK_RUNS
+                with _timed(told, "shards"), ThreadPoolExecutor(launch.recipe.run.workers) as pool:
+                    batches = in_batches(plan["shards"])
+                    list(pool.map(lambda one: carry_out_batch.fn(lake, run_id, one), batches))
+    print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
