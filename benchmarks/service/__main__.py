@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.figures import report
+from benchmarks.service import incremental
 from benchmarks.service import report as report_page
 
 PARTS = {
+    "incremental": incremental.run,
     "report": report_page.run,
 }
 
