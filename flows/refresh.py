@@ -16,15 +16,17 @@ from prefect import Task, flow, unmapped
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner
 
-from cord.errors import ContractBroken, CordError
+from cord.errors import ContractBroken
 from cord.lake import open_lake
 from cord.lake.runs.run import load_recipe_of, require_run
 from cord.recipe import Recipe
 from cord.scheduler import Stopped
 from flows.at_work import at_work, in_its_own_thread
+from flows.batches import carry_out_batches, raise_failures
 from flows.heartbeats import beating
 from flows.runners import open_runner
 from tasks import artifacts
+from tasks.batch import TASK_RUNS
 from tasks.board import BOARD
 from tasks.check import check_contract
 from tasks.decode import decode_shard
@@ -70,8 +72,11 @@ def _to_release(lake: str, run_id: str, recipe: Recipe) -> dict[str, Any]:
     retries = recipe.run.retries
     artifacts.how_to_go_on(lake, run_id)
     plan = shard_problems.with_options(retries=retries)(lake, run_id)
-    with open_runner(recipe) as runner:
-        decode_and_verify(lake, run_id, plan, retries, runner)
+    with open_runner(recipe, open_lake(lake), run_id) as runner:
+        if len(plan["shards"]) > TASK_RUNS:
+            _batch_by_batch(lake, run_id, plan, retries, runner)
+        else:
+            decode_and_verify(lake, run_id, plan, retries, runner)
     _unless_stopped()
     selected = select_records.with_options(retries=retries)(lake, run_id)
     deduplicate.with_options(retries=retries)(lake, run_id)
@@ -86,6 +91,17 @@ def _to_release(lake: str, run_id: str, recipe: Recipe) -> dict[str, Any]:
     _unless_stopped()
     published = publish_release.with_options(retries=retries)(lake, run_id, counts)
     return report_run(lake, run_id, counts, "completed", release=published["release"])
+
+
+def _batch_by_batch(
+    lake: str, run_id: str, plan: dict[str, Any], retries: int, runner: TaskRunner[Any]
+) -> None:
+    """As `decode_and_verify`, for more shards than Prefect should have task runs."""
+    progress = artifacts.Progress(run_id)
+    BOARD.begin(plan["to_decode"])
+    BOARD.enter("decoding")
+    rows = carry_out_batches(lake, run_id, plan["shards"], retries, runner, progress.show)
+    artifacts.table(run_id, "batches", rows, "What each batch of shards came to")
 
 
 def decode_and_verify(
@@ -150,16 +166,4 @@ def _raise_failures(shards: list[int], futures: dict[PrefectFuture[Any], int]) -
             continue
         error = future.state.result(raise_on_failure=False)
         failed[shard] = error if isinstance(error, BaseException) else RuntimeError(str(error))
-    if not failed:
-        return
-    for error in failed.values():
-        if isinstance(error, Stopped):
-            raise error
-    sentences = {
-        f"{error}" if isinstance(error, CordError) else repr(error) for error in failed.values()
-    }
-    raise CordError(
-        f"{len(failed)} of {len(shards)} shards failed "
-        f"({', '.join(str(shard) for shard in sorted(failed)[:10])}): "
-        + "; ".join(sorted(sentences)[:3])
-    )
+    raise_failures(len(shards), failed)

@@ -53,7 +53,18 @@ def in_batches(shards: Sequence[int]) -> list[list[int]]:
     return [list(shards[i : i + size]) for i in range(0, len(shards), size)] if shards else []
 
 
-@task(name="shards", task_run_name="shards {run_id} {shards[0]} to {shards[-1]}", **OPTIONS)
+def _name(parameters: dict[str, Any]) -> str:
+    return f"shards {parameters['run_id']} {_range(parameters['shards'])}"
+
+
+def _range(shards: Sequence[int]) -> str:
+    return f"{shards[0]} to {shards[-1]}"
+
+
+_NAME: Any = _name  # Prefect's own type for it fits no plain function
+
+
+@task(name="shards", task_run_name=_NAME, **OPTIONS)
 def carry_out_batch(lake_uri: str, run_id: str, shards: list[int]) -> dict[str, Any]:
     """Decode and verify these shards, as `decode_shard` and `verify_shard` do one.
 
@@ -73,7 +84,7 @@ def carry_out_batch(lake_uri: str, run_id: str, shards: list[int]) -> dict[str, 
         _note(lake, run_id, "verify", failures=dict.fromkeys(whole, error))
     if failures:
         raise _failure(failures)
-    return {"shards": f"{shards[0]} to {shards[-1]}", **totals}
+    return {"shards": _range(shards), **totals}
 
 
 def _decode(

@@ -1,0 +1,107 @@
+"""Very many shards: batches of them as the task runs of a flow (`tasks.batch`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from prefect import Task, unmapped
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner
+
+from cord.errors import CordError
+from cord.lake import open_lake
+from cord.lake.runs.shard_notes import shard_notes
+from cord.scheduler import Stopped
+from tasks.batch import carry_out_batch, in_batches
+from tasks.board import BOARD
+
+LOOK_EVERY_S = 2.0
+
+
+def carry_out_batches(
+    lake: str,
+    run_id: str,
+    shards: list[int],
+    retries: int,
+    runner: TaskRunner[Any],
+    show: Callable[[float], None],
+) -> list[dict[str, Any]]:
+    """Decode and verify all shards, batch by batch; returns what each batch came to.
+
+    `show` hears the share that is done, every 2 s. Raises as `raise_failures` when shards failed;
+    the others are done all the same."""
+    carry_out: Task[..., Any] = carry_out_batch.with_options(retries=retries)
+    batches = in_batches(shards)
+    every = {"lake_uri": unmapped(lake), "run_id": unmapped(run_id), "shards": batches}
+    of_future = dict(zip(runner.map(carry_out, every), batches, strict=True))
+    ended: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
+    done: dict[PrefectFuture[Any], Any] = {}
+    failed: dict[int, BaseException] = {}
+    try:
+        for future in of_future:
+            future.add_done_callback(ended.put)
+        for count in range(len(batches)):
+            future = _next(ended, show, count / len(batches))
+            future.wait()  # or its state is asked of Prefect's server, which may be away
+            if future.state.is_completed():
+                done[future] = future.result()
+            else:
+                error = future.state.result(raise_on_failure=False)
+                known = isinstance(error, BaseException)
+                failed[of_future[future][0]] = error if known else RuntimeError(str(error))
+        show(1.0)
+    except BaseException:  # SIGTERM, say: Prefect would wait until every shard is decoded
+        BOARD.stop.set()
+        raise
+    if failed:
+        raise_failures(len(shards), _by_shard(lake, run_id, batches, failed))
+    return [done[future] for future in of_future]
+
+
+def raise_failures(shards: int, failed: Mapping[int, BaseException]) -> None:
+    """Raise what the failed ones of so many shards come to, if there are any: `Stopped` where one
+    was stopped, else `CordError`."""
+    if not failed:
+        return
+    for error in failed.values():
+        if isinstance(error, Stopped):
+            raise error
+    sentences = {
+        f"{error}" if isinstance(error, CordError) else repr(error) for error in failed.values()
+    }
+    raise CordError(
+        f"{len(failed)} of {shards} shards failed "
+        f"({', '.join(str(shard) for shard in sorted(failed)[:10])}): "
+        + "; ".join(sorted(sentences)[:3])
+    )
+
+
+def _next(
+    ended: SimpleQueue[PrefectFuture[Any]], show: Callable[[float], None], done: float
+) -> PrefectFuture[Any]:
+    """The next one to end, with a look at the progress before and while it is waited for."""
+    while True:
+        show(max(BOARD.share_done, done))
+        try:
+            return ended.get(timeout=LOOK_EVERY_S)
+        except Empty:
+            continue
+
+
+def _by_shard(
+    lake: str, run_id: str, batches: Iterable[list[int]], failed: Mapping[int, BaseException]
+) -> dict[int, BaseException]:
+    """Which shards of the failed batches (by their first shard) failed, as the lake has it noted;
+    a batch that left no note, by its first shard."""
+    notes = shard_notes(open_lake(lake), run_id)
+    found: dict[int, BaseException] = {}
+    for batch in batches:
+        if (error := failed.get(batch[0])) is not None:
+            noted = [shard for shard in batch if shard in notes]
+            for shard in noted or batch[:1]:
+                sentence = notes[shard].error if shard in notes else None
+                plain = sentence is None or isinstance(error, Stopped)
+                found[shard] = error if plain else CordError(str(sentence))
+    return found
