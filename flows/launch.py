@@ -197,7 +197,9 @@ def carry_out(launch: Launch) -> dict[str, Any]:
 def _run_flow(launch: Launch) -> dict[str, Any]:
     from flows.prefect_server import prefect_server
     from flows.refresh import refresh
+    from flows.runners import require_runner
 
+    require_runner(launch.recipe)
     start_servers(launch)
     BOARD.enter("starting Prefect")
     with prefect_server():

@@ -8,16 +8,31 @@ from typing import Any
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from cord.lake import Lake
 from cord.recipe import Recipe
+from flows.ray_cluster import open_ray, require_ray
 
 
 @contextmanager
-def open_runner(recipe: Recipe) -> Iterator[TaskRunner[Any]]:
-    """The runner that the recipe names, while the block runs."""
-    with ThreadPoolTaskRunner(max_workers=recipe.run.workers) as runner:
-        yield runner
+def open_runner(recipe: Recipe, lake: Lake, run_id: str) -> Iterator[TaskRunner[Any]]:
+    """The runner that the recipe names, for this run, while the block runs.
+
+    Raises `CordError` where it cannot be had."""
+    if is_remote(recipe):
+        with open_ray(recipe, lake, run_id) as ray:
+            yield ray
+        return
+    threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=recipe.run.workers)
+    with threads:
+        yield threads
+
+
+def require_runner(recipe: Recipe) -> None:
+    """Raises `UsageError` where the runner is not installed, or not for such a recipe."""
+    if is_remote(recipe):
+        require_ray(recipe)
 
 
 def is_remote(recipe: Recipe) -> bool:
     """Whether its shards are decoded by other processes than the flow's."""
-    return False
+    return recipe.run.runner == "ray"

@@ -33,6 +33,8 @@ from cord.usage import noting_usage
 from tasks.board import BOARD
 from tasks.failures import noting_failures
 from tasks.policy import OPTIONS
+from tasks.remote import heed_stop, naming_the_node
+from tasks.seats import place_at_servers
 
 
 @task(name="decode", task_run_name="decode {run_id} shard {shard}", **OPTIONS)
@@ -40,10 +42,14 @@ from tasks.policy import OPTIONS
 def decode_shard(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
     """Decode a shard's problems and commit steps, trajectories, costs and quarantine.
 
-    Returns {"shard", "decoded", "quarantined", "proposed_tokens"}, all 0 when the lake had it all.
-    """
-    done = {"shard": shard, "decoded": 0, "quarantined": 0, "proposed_tokens": 0}
-    lake = open_lake(lake_uri)
+    Returns {"shard", "decoded", "quarantined", "rounds", "proposed_tokens"}, all 0 when the lake
+    had it all."""
+    with naming_the_node():
+        return _decode_once(open_lake(lake_uri), run_id, shard)
+
+
+def _decode_once(lake: Lake, run_id: str, shard: int) -> dict[str, Any]:
+    done = {"shard": shard, "decoded": 0, "quarantined": 0, "rounds": 0, "proposed_tokens": 0}
     if shard == REUSED:
         return done
     document = require_run(lake, run_id)
@@ -64,6 +70,7 @@ def told_of(decoded: DecodedShard) -> dict[str, int]:
     return {
         "decoded": sum(row["rank"] == 0 for row in decoded.trajectories),
         "quarantined": len(decoded.quarantine),
+        "rounds": len({(row["problem_id"], row["round"]) for row in decoded.steps}),
         "proposed_tokens": sum(row["tokens"] for row in decoded.costs),
     }
 
@@ -90,6 +97,7 @@ def decode_rows(
 ) -> DecodedShard:
     """Decode the planned problems `rows` of one shard; nothing but its journal is written."""
     run_id = document.run_id
+    heed_stop(lake, run_id)
     keys = {row["problem_id"]: row["key"] for row in rows}
     ledger = Ledger(BOARD)
     header = journal_header(run_id, document.engines)
@@ -115,6 +123,7 @@ def decode_rows(
 
     # They end in any order; the lake gets them in the order of the problems.
     with (
+        place_at_servers(recipe),
         noting_usage(lake, run_id, ensemble.metered_servers()),
         ShardJournal(lake, document.search, header, shard, keys) as journal,
     ):

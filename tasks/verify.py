@@ -38,6 +38,7 @@ from cord.verification import (
 from tasks.board import BOARD
 from tasks.failures import noting_failures
 from tasks.policy import OPTIONS
+from tasks.remote import heed_stop
 
 VERIFIERS = 2
 """Verifying processes of this process; each judges some 200 answers a second."""
@@ -58,7 +59,11 @@ def verify_shard(lake_uri: str, run_id: str, decoded: dict[str, Any]) -> dict[st
 
     `decoded` is what `decode_shard` returned. Returns {"shard", "correct", "wrong",
     "undecided"}: the new verdicts."""
-    shard = int(decoded["shard"])
+    return _verify(lake_uri, run_id, int(decoded["shard"]))
+
+
+# Apart, since Ray sends a task's own function by value, and the board has a lock in it.
+def _verify(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
     BOARD.enter("verification")
     lake = open_lake(lake_uri)
     app_id = verify_app(run_id, shard)
@@ -74,6 +79,7 @@ def judge_shards(
 ) -> dict[int, tuple[pa.Table, Counter[str]]]:
     """The new verdicts of each of these decoded shards, and how many of each outcome. Nothing is
     committed."""
+    heed_stop(lake, run_id)
     recipe, folder = load_recipe_of(lake, run_id)
     verifier, judge = verifier_of(recipe), _answer_judge(recipe, Path(folder))
     name, known = verdict_keys(recipe), _known(lake, run_id, shards, recipe)

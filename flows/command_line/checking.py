@@ -67,6 +67,10 @@ def check(
     if not isinstance(loaded, Recipe):
         check_student_recipe(recipe, loaded, folder, offline, json)
         return
+    if loaded.run.runner == "ray":
+        from flows.ray_cluster import require_ray
+
+        require_ray(loaded)
     if offline:
         _check_offline(recipe, loaded, folder, json)
     else:
