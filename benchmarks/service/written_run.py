@@ -80,6 +80,8 @@ class Written:
     correct: float = 0.75
     """Share of the problems that come out right."""
     question: Callable[[random.Random, int], str] | None = None
+    name: Callable[[int], str] | None = None
+    """Of the problem at a place; by default its run and its place."""
 
 
 def write_run(lake: Lake, written: Written, **document: Any) -> Recipe:
@@ -158,9 +160,8 @@ def _problem(written: Written, dice: random.Random, place: int) -> Problem:
         if written.question is None
         else written.question(dice, place)
     )
-    return Problem(
-        f"{written.run_id}-{place:05d}", question, str(a + b), source=f"problems:{place}"
-    )
+    name = f"{written.run_id}-{place:05d}" if written.name is None else written.name(place)
+    return Problem(name, question, str(a + b), source=f"problems:{place}")
 
 
 def decode(problem: Problem, written: Written, dice: random.Random) -> Decoding:

@@ -102,7 +102,7 @@ def by_difficulty(judged: Sequence[tuple[float, bool]]) -> list[dict[str, Any]]:
     meta-prover holds the right answer to be worth before anybody has thought. Each with its 95 %
     interval by Wilson's score."""
     classes = min(MOST_CLASSES, len(judged) // LEAST)
-    if not classes:
+    if classes < 2:
         return []
     order = sorted(judged)
     found = []

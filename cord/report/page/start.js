@@ -36,18 +36,24 @@ function onKey(event) {
     event.preventDefault();
     go(BY_KEY[event.key]);
   } else if (event.target === byId('search') && event.key === 'Enter') {
+    search();
     choose(shown[0]);
   }
 }
 
+let later = 0;
+
+function search() {
+  clearTimeout(later);
+  if (wanted.text === byId('search').value) return;
+  wanted.text = byId('search').value;
+  refresh();
+}
+
 function wire() {
-  let later = 0;
-  byId('search').addEventListener('input', (event) => {
+  byId('search').addEventListener('input', () => {
     clearTimeout(later);
-    later = setTimeout(() => {
-      wanted.text = event.target.value;
-      refresh();
-    }, 90);
+    later = setTimeout(search, 90);
   });
   byId('teacher').addEventListener('change', (event) => {
     wanted.teacher = event.target.value;
