@@ -250,6 +250,13 @@ def _id_if_any(row: RawRow, column: str) -> str:
         return ""
 
 
+def shards_for(part: int, whole: int, count: int, workers: int) -> int:
+    """Into how many shards to cut `part` of `whole` problems, where the whole makes `count`: as
+    large ones as of the whole, but one for each worker at least. Each shard costs its commits,
+    whatever is in it."""
+    return max(1, min(count, workers), math.ceil(count * part / max(1, whole)))
+
+
 def cut_shards(ids: Sequence[str], count: int) -> tuple[Shard, ...]:
     """Cut `ids`, in order, into at most `count` shards whose sizes differ by one at most.
 

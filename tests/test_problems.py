@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cord.errors import CordError, ProblemsError
-from cord.problems import ProblemSet, cut_shards, read_problems
+from cord.problems import ProblemSet, cut_shards, read_problems, shards_for
 from cord.recipe import ProblemSource
 
 
@@ -322,3 +322,12 @@ def test_a_column_may_say_what_kind_of_answer_a_problem_has(tmp_path: Path) -> N
 def test_a_domain_column_that_no_row_has_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError, match=r"problems.domain: no row .* has a column 'kind'"):
         read(write(tmp_path / "p.jsonl", row("a")), domain="kind")
+
+
+def test_a_part_of_the_problems_makes_as_large_shards_as_the_whole() -> None:
+    assert shards_for(2000, 2000, count=8, workers=2) == 8
+    assert shards_for(500, 2000, count=8, workers=1) == 2
+    assert shards_for(20, 2020, count=800, workers=2) == 8
+    assert shards_for(20, 2020, count=8, workers=4) == 4, "every worker has one"
+    assert shards_for(20, 2020, count=2, workers=4) == 2, "never more than were asked for"
+    assert shards_for(0, 0, count=8, workers=2) == 2  # of none, none are cut

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cord.errors import ContractBroken, CordError, RunLost, UsageError
+from cord.lake.releases.release import newest_release
 from cord.lake.runs.run import state_in_words
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
@@ -99,6 +100,11 @@ def _launch(launch: Any, json: bool) -> None:
                 f"cord: nothing to do: run {launch.run_id} is {state} in {launch.lake_uri}; "
                 f"its release is {launch.done.release or 'none (no record to publish)'}"
             )
+            if (newest := _newer(launch)) is not None:
+                say(
+                    f"cord: the newest release is {newest}, of another run; "
+                    "`cord run RECIPE --run-id NAME` publishes these records again"
+                )
         return
     say(f"cord: run {launch.run_id} into {launch.lake_uri}")
     try:
@@ -124,6 +130,13 @@ def _launch(launch: Any, json: bool) -> None:
     _show(summary, json)
     state = state_in_words(str(summary.get("state", "completed")), summary.get("quarantined"))
     say(f"cord: run {launch.run_id} {state}; its release is {summary.get('release') or 'none'}")
+
+
+def _newer(launch: Any) -> str | None:
+    """The data set's newest release, where it is not that of this finished run."""
+    newest = newest_release(launch.lake, launch.recipe.name)
+    mine = newest is None or launch.done.release == newest.label
+    return None if mine or newest is None else newest.label
 
 
 def _show(summary: dict[str, Any], json: bool) -> None:
