@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from cord.recipe.section import Section
+from cord.recipe.section import Section, without_secret
 
 
 class DecontaminateSettings(Section):
@@ -22,6 +22,11 @@ class DecontaminateSettings(Section):
         default=("question", "response"), min_length=1, strict=False
     )
     """What of a record is looked at."""
+
+    @field_validator("against")
+    @classmethod
+    def _no_secret(cls, against: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(without_secret(one) for one in against)
 
 
 def sets_alone(value: object) -> object:

@@ -30,7 +30,9 @@ class DeduplicateSettings(Section):
     def _name_releases(cls, against: tuple[str, ...]) -> tuple[str, ...]:
         for release in against:
             name, at, version = release.partition("@")
-            if not re.match(SAFE_NAME, name) or (at and not re.fullmatch("[1-9][0-9]*", version)):
+            if not re.fullmatch(SAFE_NAME, name) or (
+                at and not re.fullmatch("[1-9][0-9]*", version)
+            ):
                 raise ValueError(
                     f"{release!r} names no release; write NAME or NAME@VERSION, as in demo@1"
                 )

@@ -34,6 +34,7 @@ _CORDS_ARGUMENTS = {
     "--port": "cord finds a free one; leave it out",
     "--uds": "cord finds a free port; leave it out",
     "--api-key": "name the environment variable that holds the key in `api_key_env`",
+    "--hf-token": "set HF_TOKEN in the environment",
     "--tensor-parallel-size": "write it as `tensor_parallel`",
     "-tp": "write it as `tensor_parallel`",
     "--gpu-memory-utilization": "write it as `memory_share`",

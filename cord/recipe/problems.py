@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from cord.recipe.section import Section
+from cord.recipe.section import Section, without_secret
 
 
 class ProblemSource(Section):
@@ -14,7 +14,9 @@ class ProblemSource(Section):
 
     source: Literal["auto", "jsonl", "parquet", "hf"] = "auto"
     """`auto` goes by the path's ending; `hf` is a name on the Hugging Face hub."""
-    path: str = Field(min_length=1)
+    path: Annotated[
+        str, BeforeValidator(lambda v: without_secret(v) if isinstance(v, str) else v)
+    ] = Field(min_length=1)
     """File, folder, `s3://bucket/key` or hub name. Relative to the recipe, then to the
     working folder."""
     split: str = "train"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import BaseModel, ConfigDict, field_validator
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -22,3 +24,14 @@ class Section(BaseModel):
             if isinstance(one, str) and any("\ud800" <= letter <= "\udfff" for letter in one):
                 raise ValueError("holds half a surrogate pair, which is no Unicode")
         return value
+
+
+def without_secret(address: str) -> str:
+    """The address of a file, as it is. Raises ValueError where it carries a name and a password, or
+    a signature: the recipe lies in the lake, and stands on the dashboard."""
+    if re.match(r"\w+://[^/]*@", address) or re.match(r"https?://[^?]*\?", address):
+        raise ValueError(
+            "a password in an address, or a signature; leave it out and give credentials in the "
+            "environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, HF_TOKEN)"
+        )
+    return address

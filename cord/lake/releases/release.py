@@ -64,7 +64,7 @@ def publish(
     published this content before. Call it only when the contract held; `fingerprint` is the
     recipe's. Safe to call again after any crash, and by several processes at once. A stream is
     opened twice: once for the content's hash and profile, and once to be written."""
-    if not re.match(SAFE_NAME, name):
+    if not re.fullmatch(SAFE_NAME, name):
         raise LakeError(f"{name!r} cannot be a data set's name; use letters, digits and . _ -")
     profiler = Profiler()
     content = content_hash(profiler.watch(opened(rows, RECORDS)))
@@ -148,11 +148,11 @@ def find_release(lake: Lake, which: str) -> Manifest:
     name, at, number = which.partition("@")
     if at and not re.fullmatch(r"v?\d{1,9}", number):
         raise UsageError(f"{which!r} names no release; write NAME or NAME@VERSION, as in demo@1")
-    if re.match(SAFE_NAME, name):
+    if re.fullmatch(SAFE_NAME, name):
         found = _found(lake, name, int(number.removeprefix("v")) if at else None)
         if found is not None:
             return found
-    released = list_releases(lake, name) if re.match(SAFE_NAME, name) else []
+    released = list_releases(lake, name) if re.fullmatch(SAFE_NAME, name) else []
     if not released:
         raise UsageError(f"there is no data set {name!r} in {lake.uri}; {_names(lake, name)}")
     there = ", ".join(manifest.label for manifest in released[-5:])

@@ -63,10 +63,17 @@ class S3Store:
                 self._session = boto3.Session()
                 self._client = self._connect()
             except ValueError as error:
+                said = "it has a name or a password in it" if "@" in f"{error}" else error
                 raise LakeError(
-                    f"the S3 endpoint is not a web address ({error}); "
+                    f"the S3 endpoint is not a web address ({said}); "
                     "check AWS_ENDPOINT_URL, as in http://host:port"
                 ) from error
+            if urlsplit(self._endpoint).username is not None:  # it stands in every sentence
+                self._endpoint = "the S3 endpoint"
+                raise LakeError(
+                    "AWS_ENDPOINT_URL has a name or a password in it; leave both out (the keys "
+                    "are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+                )
             if self._session.get_credentials() is None:
                 raise NoCredentialsError
 

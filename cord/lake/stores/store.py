@@ -148,6 +148,11 @@ def checked_key(key: str, *, prefix: bool = False) -> str:
 
 def _bucket_and_prefix(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if "@" in bucket:
+        raise LakeAddressError(
+            "the lake's address has keys in it; write s3://bucket/prefix, and give the keys in "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     prefix = prefix.strip("/")
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
         raise LakeAddressError(
