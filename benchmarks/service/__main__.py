@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.figures import report
-from benchmarks.service import incremental
+from benchmarks.service import incremental, shards
 from benchmarks.service import report as report_page
 
 PARTS = {
     "incremental": incremental.run,
     "report": report_page.run,
+    "shards": shards.run,
 }
 
 

@@ -1,8 +1,8 @@
 """A run whose models answer at once: `python -m benchmarks.service.cheap_run HOW RECIPE LAKE RUN`.
 
 A process of its own. `flow` carries the run out as `cord run` does, through Prefect; `direct` calls
-the very same task bodies, in as many threads, without it. The last line is JSON: seconds by the
-clock and of this process's CPU, for the whole run and for its shards alone.
+the very same task bodies, in as many threads, without it (all but the summary). The last line is
+JSON: seconds by the clock and of this process's CPU.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -58,45 +58,49 @@ def _open_engine(model: Any, *_: object) -> Any:
     return Quick(model.model)
 
 
-@contextmanager
-def _timed(into: dict[str, float], what: str) -> Iterator[None]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    yield
-    into[f"{what} wall_s"] = time.perf_counter() - wall
-    into[f"{what} cpu_s"] = time.process_time() - cpu
+def _not_shown(*_: object, **__: object) -> None:
+    pass
 
 
 def main(how: str, recipe: str, lake: str, run_id: str) -> None:
     """Lay the run down, and carry it out."""
-    ensemble.open_engine = _open_engine
-    from flows import refresh as main_job
+    setattr(ensemble, "open_engine", _open_engine)  # noqa: B010 (of other types on purpose)
     from flows.launch import prepare
     from flows.prefect_server import prefect_server
-    from tasks.batch import TASK_RUNS, carry_out_batch, in_batches
-    from tasks.shard import shard_problems
+    from flows.refresh import refresh
 
-    told: dict[str, float] = {}
     launch = prepare(Path(recipe), lake, run_id, {})
     assert launch.hold is not None
-    with closing(launch.hold):
+    with closing(launch.hold), prefect_server() if how == "flow" else nullcontext():
+        wall, cpu = time.perf_counter(), time.process_time()
         if how == "flow":
-            batch_by_batch = main_job._batch_by_batch
-
-            def timed(*given: Any) -> None:
-                with _timed(told, "shards"):
-                    batch_by_batch(*given)
-
-            main_job._batch_by_batch = timed
-            with prefect_server(), _timed(told, "run"):
-                main_job.refresh(lake, run_id)
+            refresh(lake, run_id)
         else:
-            with _timed(told, "run"):
-                plan = shard_problems.fn(lake, run_id)
-                assert len(plan["shards"]) > TASK_RUNS
-                with _timed(told, "shards"), ThreadPoolExecutor(launch.recipe.run.workers) as pool:
-                    batches = in_batches(plan["shards"])
-                    list(pool.map(lambda one: carry_out_batch.fn(lake, run_id, one), batches))
+            _directly(lake, run_id, launch.recipe.run.workers)
+        told = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
     print(json.dumps(told), flush=True)
+
+
+def _directly(lake: str, run_id: str, workers: int) -> None:
+    from tasks import artifacts
+    from tasks.batch import TASK_RUNS, carry_out_batch, in_batches
+    from tasks.check import check_contract
+    from tasks.decontaminate import decontaminate
+    from tasks.deduplicate import deduplicate
+    from tasks.publish import publish_release
+    from tasks.select import select_records
+    from tasks.shard import shard_problems
+
+    artifacts.table = artifacts.page = _not_shown
+    shards = shard_problems.fn(lake, run_id)["shards"]
+    assert len(shards) > TASK_RUNS
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda one: carry_out_batch.fn(lake, run_id, one), in_batches(shards)))
+    selected = select_records.fn(lake, run_id)
+    deduplicate.fn(lake, run_id)
+    counts = decontaminate.fn(lake, run_id, selected)
+    check_contract.fn(lake, run_id, counts)
+    publish_release.fn(lake, run_id, counts)
 
 
 if __name__ == "__main__":
