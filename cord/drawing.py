@@ -34,10 +34,20 @@ def svg(
     configuration: Mapping[str, Any] | None = None,
 ) -> str:
     """The chart as SVG, whole in itself, without a frame; `configuration` is Vega-Lite's."""
+    drawn = (chart.properties(title=title) if title else chart).to_dict()
+    return svg_of(drawn, background, configuration)
+
+
+def svg_of(
+    specification: Mapping[str, Any],
+    background: str = "white",
+    configuration: Mapping[str, Any] | None = None,
+) -> str:
+    """The same of a Vega-Lite specification, without Altair: half a second less."""
     import vl_convert
 
     drawn = {
-        **(chart.properties(title=title) if title else chart).to_dict(),
+        **specification,
         "background": background,
         "config": {"view": {"stroke": None}, **(configuration or {})},
     }

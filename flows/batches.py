@@ -16,6 +16,7 @@ from cord.lake.runs.shard_notes import shard_notes
 from cord.scheduler import Stopped
 from tasks.batch import carry_out_batch, in_batches
 from tasks.board import BOARD
+from tasks.events import shards_failed
 
 LOOK_EVERY_S = 2.0
 
@@ -27,6 +28,7 @@ def carry_out_batches(
     retries: int,
     runner: TaskRunner[Any],
     show: Callable[[float], None],
+    data_set: str,
 ) -> list[dict[str, Any]]:
     """Decode and verify all shards, batch by batch; returns what each batch came to.
 
@@ -56,26 +58,33 @@ def carry_out_batches(
         BOARD.stop.set()
         raise
     if failed:
-        raise_failures(len(shards), _by_shard(lake, run_id, batches, failed))
+        by_shard = _by_shard(lake, run_id, batches, failed)
+        raise_failures(run_id, data_set, len(shards), by_shard)
     return [done[future] for future in of_future]
 
 
-def raise_failures(shards: int, failed: Mapping[int, BaseException]) -> None:
-    """Raise what the failed ones of so many shards come to, if there are any: `Stopped` where one
-    was stopped, else `CordError`."""
+def raise_failures(
+    run_id: str, data_set: str, shards: int, failed: Mapping[int, BaseException]
+) -> None:
+    """Tell of the failed ones of so many shards, if there are any, and raise what they come to:
+    `Stopped` where one was stopped, else `CordError`."""
     if not failed:
         return
     for error in failed.values():
         if isinstance(error, Stopped):
             raise error
-    sentences = {
-        f"{error}" if isinstance(error, CordError) else repr(error) for error in failed.values()
-    }
+    shards_failed(run_id, data_set, failed)
+    sentences = {told(error) for error in failed.values()}
     raise CordError(
         f"{len(failed)} of {shards} shards failed "
         f"({', '.join(str(shard) for shard in sorted(failed)[:10])}): "
         + "; ".join(sorted(sentences)[:3])
     )
+
+
+def told(error: BaseException) -> str:
+    """An error in a sentence."""
+    return f"{error}" if isinstance(error, CordError) else repr(error)
 
 
 def _next(

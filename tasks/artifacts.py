@@ -1,4 +1,4 @@
-"""What a run shows on Prefect's dashboard: one progress artifact, one table a stage.
+"""What a run shows on Prefect's dashboard: one progress artifact, a live page, a table a stage.
 
 Showing is not the work: where the server does not answer, the run goes on, and one warning is
 logged.
@@ -19,6 +19,14 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+)
+from prefect.context import FlowRunContext
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
     PREFECT_CLIENT_MAX_RETRIES,
@@ -72,29 +80,81 @@ class Progress:
     """A run's progress artifact: the share of its problems that is decoded, or of other work."""
 
     def __init__(self, run_id: str, what: str = "problems decoded") -> None:
+        self._run_id = run_id
         self._key = key_of(run_id, "progress")
         self._description = f"{run_id}: {what}"
-        self._shown: tuple[UUID, float] | None = None
+        self._shown: tuple[UUID, tuple[float, str]] | None = None
         self.show(0.0)
 
-    def show(self, share: float) -> None:
-        """Bring it up to date; `share` is from 0 to 1."""
+    def show(self, share: float, told: str = "") -> None:
+        """Bring it up to date; `share` is from 0 to 1, `told` what stands beside it."""
         percent = round(100.0 * share, 1)
+        if told:
+            self._description = f"{self._run_id}: {told}"
+        now = (percent, self._description)
         if self._shown is None:
+            if (before := _show(lambda: _made_before(self._key))) is None:
+                made = _show(
+                    lambda: create_progress_artifact(
+                        progress=percent, key=self._key, description=self._description
+                    )
+                )
+                self._shown = (made, now) if isinstance(made, UUID) else None
+                return
+            self._shown = before, (-1.0, "")
+        id, shown = self._shown
+        if now != shown and _show(lambda: _update_progress(id, *now)):
+            self._shown = id, now
+
+
+class LivePage:
+    """A page of Markdown that is updated in place: one artifact a flow run, however often it is
+    shown."""
+
+    def __init__(self, run_id: str, stage: str, description: str) -> None:
+        self._key, self._description = key_of(run_id, stage), description
+        self._id: UUID | None = None
+
+    def show(self, markdown: str) -> None:
+        """Bring it up to date."""
+        if self._id is None:
+            self._id = _show(lambda: _made_before(self._key))
+        if self._id is None:
             made = _show(
-                lambda: create_progress_artifact(
-                    progress=percent, key=self._key, description=self._description
+                lambda: create_markdown_artifact(
+                    key=self._key, markdown=markdown, description=self._description
                 )
             )
-            self._shown = (made, percent) if isinstance(made, UUID) else None
+            self._id = made if isinstance(made, UUID) else None
             return
-        id, shown = self._shown
-        if percent != shown and _show(lambda: _update(id, percent)):
-            self._shown = id, percent
+        id = self._id
+        _show(lambda: _update(id, markdown))
 
 
-def _update(id: UUID, percent: float) -> bool:
-    update_progress_artifact(artifact_id=id, progress=percent)
+def _made_before(key: str) -> UUID | None:
+    """The artifact of that key that an earlier try of this flow run has made."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.run_count < 2:
+        return None
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                key=ArtifactFilterKey(any_=[key]),
+                flow_run_id=ArtifactFilterFlowRunId(any_=[context.flow_run.id]),
+            ),
+            limit=1,
+        )
+    return found[0].id if found else None
+
+
+def _update_progress(id: UUID, percent: float, description: str) -> bool:
+    update_progress_artifact(artifact_id=id, progress=percent, description=description)
+    return True
+
+
+def _update(id: UUID, markdown: str) -> bool:
+    with get_client(sync_client=True) as client:
+        client.update_artifact(artifact_id=id, artifact=ArtifactUpdate(data=markdown))
     return True
 
 

@@ -10,7 +10,10 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
 
 from cord.types import Decoding, Problem, Quarantined, Round
 
@@ -32,6 +35,8 @@ class Board:
     tokens: int = 0
     """Sampled tokens, thrown-away ones included."""
     score_sum: float = 0.0
+    unscored: int = 0
+    """Decoded problems whose scores this process has not heard."""
     heading: str = ""
     """Which of several runs this is, where a grid of them is carried out."""
     stage: str = ""
@@ -49,6 +54,7 @@ class Board:
             self.work = work
             self.total, self.done, self.quarantined = total, 0, 0
             self.rounds, self.tokens, self.score_sum = 0, 0, 0.0
+            self.unscored = 0
             self._begun = time.monotonic()
             self._recent.clear()
 
@@ -88,6 +94,29 @@ class Board:
             else:
                 self.score_sum += done.trajectories[0].score
 
+    def shard_done(self, result: Mapping[str, Any]) -> None:
+        """What a shard came to that another process has decoded: its rounds were not heard here.
+
+        Of its scores nothing is known, so that `mean_score` stands for the others."""
+        decoded, quarantined = int(result["decoded"]), int(result["quarantined"])
+        tokens = int(result["proposed_tokens"])
+        with self._lock:
+            self.done += decoded + quarantined
+            self.quarantined += quarantined
+            self.unscored += decoded
+            self.rounds += int(result.get("rounds", 0))
+            self.tokens += tokens
+            self._recent.append((time.monotonic(), tokens))
+            self._forget_old()
+
+    def expected_end(self, now: datetime) -> datetime | None:
+        """When all of it will be done, at the pace so far; None before any of it is."""
+        with self._lock:
+            if not 0 < self.done <= self.total:
+                return None
+            lasted = time.monotonic() - self._begun
+            return now + timedelta(seconds=lasted * (self.total - self.done) / self.done)
+
     @property
     def tokens_per_second(self) -> float:
         """Sampled tokens of the rounds decided in the last `RECENT_S`, for each second."""
@@ -111,8 +140,8 @@ class Board:
     @property
     def mean_score(self) -> float | None:
         """Mean score of the best trajectories so far."""
-        decoded = self.done - self.quarantined
-        return self.score_sum / decoded if decoded else None
+        scored = self.done - self.quarantined - self.unscored
+        return self.score_sum / scored if scored > 0 else None
 
 
 BOARD = Board()

@@ -25,6 +25,7 @@ from data_contracts.result import ContractResult
 from data_contracts.trajectories import TRAJECTORY_SCHEMA, check_trajectories
 from tasks import artifacts
 from tasks.board import BOARD
+from tasks.events import contract_failed
 from tasks.policy import OPTIONS
 
 CONTRACTS = ("problems", "trajectories", "records")
@@ -60,6 +61,8 @@ def check_contract(lake_uri: str, run_id: str, counts: dict[str, int]) -> dict[s
             ],
             f"The {result.contract} contract",
         )
+    if broken := {c.expectation for r in (trajectories, records) for c in r.failures}:
+        contract_failed(run_id, recipe.name, sorted(broken))
     said = [r.explain() for r in (trajectories, records) if r is records or not r.holds]
     return {"holds": trajectories.holds and records.holds, "explanation": "\n".join(said)}
 

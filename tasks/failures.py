@@ -16,6 +16,7 @@ from cord.lake import open_lake
 from cord.lake.runs.shard_notes import ShardNote, Stage, clear_note, leave_note
 from cord.scheduler import Stopped
 from tasks.policy import is_passing
+from tasks.shards import SHARDS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,14 +34,18 @@ def noting_failures(stage: Stage) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def noted(*args: P.args, **kwargs: P.kwargs) -> R:
             given = signature.bind(*args, **kwargs).arguments
             shard = int(given["shard"] if "shard" in given else given["decoded"]["shard"])
+            context = TaskRunContext.get()
+            if context is not None:
+                SHARDS.tried(stage, shard, context.task_run.run_count, str(context.task_run.id))
             try:
                 result = body(*args, **kwargs)
             except Stopped:
                 raise
             except Exception as error:
+                note = note_of(stage, shard, error)
+                SHARDS.failed(shard, note.sentence, note.will_retry)
                 with suppress(LakeError):  # the error itself is what counts
-                    lake = open_lake(given["lake_uri"])
-                    leave_note(lake, given["run_id"], note_of(stage, shard, error))
+                    leave_note(open_lake(given["lake_uri"]), given["run_id"], note)
                 raise
             with suppress(LakeError):
                 clear_note(open_lake(given["lake_uri"]), given["run_id"], stage, shard)

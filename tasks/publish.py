@@ -7,6 +7,7 @@ from typing import Any
 from prefect import task
 
 from cord.card import card
+from cord.card.escaping import code
 from cord.card.source import describe
 from cord.lake import open_lake
 from cord.lake.releases.release import card_key, publish
@@ -17,6 +18,7 @@ from tasks import artifacts
 from tasks.board import BOARD
 from tasks.check import load_result
 from tasks.decontaminate import load_checked
+from tasks.events import release_published
 from tasks.policy import OPTIONS
 
 
@@ -43,11 +45,18 @@ def publish_release(lake_uri: str, run_id: str, counts: dict[str, int]) -> dict[
     manifest = published.manifest
     lake.store.write(card_key(manifest.name, manifest.version), card(manifest).encode())
     name = f"{manifest.name}@{manifest.version}"
-    artifacts.page(
-        run_id,
-        "release",
-        f"# {name}\n\n{manifest.rows} records, content `{manifest.content_hash}`\n\n"
-        + ("" if published.new else "It was published before: these records are the same.\n"),
-        f"Release {name}",
-    )
+    where = f"{lake.uri.rstrip('/')}/{card_key(manifest.name, manifest.version)}"
+    lines = [
+        f"# {name}",
+        f"{manifest.rows} records, content `{manifest.content_hash}`",
+        # To be copied: no browser opens a folder or a bucket from a page of another host.
+        f"Its card, and its manifest beside it: {code(where)}",
+        f"To read the card: `cord card {name}`. To hold the release against its manifest: "
+        f"`cord verify {name}`. To see how each record was written: `cord report {run_id}`.",
+    ]
+    if published.new:
+        release_published(run_id, manifest.name, manifest.version, manifest.rows)
+    else:
+        lines.insert(2, "It was published before: these records are the same.")
+    artifacts.page(run_id, "release", "\n\n".join(lines) + "\n", f"Release {name}")
     return {"release": name, "new": published.new}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import asdict
 from typing import Any
 
 from prefect import task
 
+from cord.drawing import svg_of
 from cord.lake import Lake, open_lake
 from cord.lake.runs.run import State, now, require_run, save_run, state_in_words
 from cord.summary import Summary, summarise
 from tasks import artifacts
-from tasks.board import BOARD
+from tasks.board import BOARD, DASHBOARD_LOG
 from tasks.policy import OPTIONS
+
+BAR = "#3b6fb6"
 
 
 @task(name="report", task_run_name="report {run_id}", **OPTIONS)
@@ -77,13 +81,47 @@ def _markdown(summary: Summary, state: str) -> str:
         f"| {summary.problems} | {summary.correct} | {summary.records} | {summary.wrong} "
         f"| {summary.quarantined} | {_number(summary.mean_score)} | {summary.tokens_proposed} |",
         "",
+        _picture(summary),
+        "",
         "| teacher | share of the kept steps | median gain |",
         "|---|---|---|",
         *(f"| {s.teacher} | {s.share:.1%} | {_number(s.median_gain)} |" for s in summary.shares),
         "",
         _cost(summary),
+        "",
+        f"`cord report {summary.run_id}` writes all of it, and every trajectory, as one page.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _picture(summary: Summary) -> str:
+    """The teachers' shares as an image within the page; nothing where none can be drawn."""
+    shares = [
+        {"teacher": s.teacher, "share": s.share, "says": f"{s.share:.1%}"} for s in summary.shares
+    ]
+    if not any(one["share"] for one in shares):
+        return ""
+    y = {"field": "teacher", "type": "nominal", "title": None, "sort": "-x"}
+    x = {"field": "share", "type": "quantitative", "title": "share of the kept steps"}
+    drawn = {
+        "data": {"values": shares},
+        "width": 400,
+        "encoding": {"y": y, "x": {**x, "axis": {"format": "%"}}},
+        "layer": [
+            {"mark": {"type": "bar", "color": BAR}},
+            {
+                "mark": {"type": "text", "align": "left", "dx": 4},
+                "encoding": {"text": {"field": "says"}},
+            },
+        ],
+    }
+    try:
+        svg = svg_of(drawn)
+    except Exception as error:  # a run is worth more than its picture
+        DASHBOARD_LOG.warning("the teachers' shares are not drawn (%s)", type(error).__name__)
+        return ""
+    image = b64encode(svg.encode()).decode()
+    return f"![Each teacher's share of the kept steps](data:image/svg+xml;base64,{image})"
 
 
 def _cost(summary: Summary) -> str:

@@ -19,39 +19,48 @@ from cord.lake.runs.journals import JOURNALS_LOG, adopt, journal_header
 from cord.lake.runs.plan_page import kept_page
 from cord.lake.runs.progress import shard_states
 from cord.lake.runs.run import load_recipe_of, require_run, save_run
-from cord.lake.runs.run_tables import keys_decoded, planned_shards
+from cord.lake.runs.run_tables import keys_decoded
 from cord.lake.tables.rows import REUSED, problem_rows, quarantine_rows
 from cord.lake.tables.schemas import SCHEMAS
 from cord.plan import search_fingerprint
-from cord.problems import cut_shards
+from cord.problems import cut_shards, shards_for
 from cord.recipe.roles import JUDGE, META_PROVER, REWARD_MODEL
 from data_contracts.problems import ProblemBounds, check_problems
 from tasks import artifacts
 from tasks.check import store_result
 from tasks.policy import OPTIONS
 
+SHARDS_LISTED = 500
+"""In the table on the dashboard."""
+
 
 @task(name="shard", task_run_name="shard {run_id}", **OPTIONS)
 def shard_problems(lake_uri: str, run_id: str) -> dict[str, Any]:
     """Read, screen and shard the problems; the plan is the run's rows in `problems`.
 
-    Returns {"shards": [indices], "to_decode": n, "reused": n}. The plan is committed once: a run
-    that is resumed keeps the shards it has.
+    Returns {"planned": {shard: problems}, "shards": [those not decoded and verified], "to_decode":
+    n, "reused": n}. The plan is committed once: a run that is resumed keeps the shards it has, and
+    only those that it lacks are worked on.
     """
     lake = open_lake(lake_uri)
     if lake.tables.committed("problems", [f"{run_id}/plan"]):
         _check_engines(lake, run_id)
     else:
         _commit_plan(lake, run_id)
-    planned = planned_shards(lake, run_id)
-    reused = planned.get(REUSED, 0)
+    states = shard_states(lake, run_id)
+    planned = {one.index: one.problems for one in states}
     result = {
-        "shards": list(planned),
-        "to_decode": sum(planned.values()) - reused,
-        "reused": reused,
+        "planned": planned,
+        "shards": [one.index for one in states if not (one.decoded and one.verified)],
+        "to_decode": sum(one.problems for one in states if not one.decoded),
+        "reused": planned.get(REUSED, 0),
     }
-    rows: list[dict[str, object]] = [{"shard": s, "problems": n} for s, n in planned.items()]
-    artifacts.table(run_id, "shards", rows, "Problems in each shard (-1: found in the lake)")
+    rows: list[dict[str, object]] = [
+        {"shard": s, "problems": n} for s, n in list(planned.items())[:SHARDS_LISTED]
+    ]
+    listed = "" if len(planned) == len(rows) else f", the first {len(rows)} of {len(planned):,}"
+    about = f"Problems in each shard (-1: found in the lake){listed}"
+    artifacts.table(run_id, "shards", rows, about)
     if (page := kept_page(lake, run_id)) is not None:
         artifacts.page(run_id, "plan", page, f"What {run_id} was going to change when it began")
     return result
@@ -68,7 +77,8 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
         )
     reused = keys_decoded(lake, list(intake.identity.keys.values()))
     new = [p.id for p in intake.problems if intake.identity.keys[p.id] not in reused]
-    shards = {id: s.index for s in cut_shards(new, recipe.run.shards) for id in s.problem_ids}
+    count = shards_for(len(new), len(intake.problems), recipe.run.shards, recipe.run.workers)
+    shards = {id: s.index for s in cut_shards(new, count) for id in s.problem_ids}
     rows = problem_rows(run_id, intake.problems, intake.identity.keys, shards)
     set_aside = quarantine_rows(run_id, intake.quarantined)
     if set_aside:
