@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copyreg
+import importlib
 import importlib.util
 import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from prefect import Task
 from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import TaskRunner
 
@@ -43,6 +46,7 @@ def open_ray(recipe: Recipe, lake: Lake, run_id: str) -> Iterator[TaskRunner[Any
 
     Raises `UsageError` as `require_ray`, and `CordError` where the cluster cannot be joined."""
     require_ray(recipe)
+    copyreg.pickle(Task, _by_name)  # type: ignore[arg-type]
     from prefect_ray.context import remote_options
     from prefect_ray.task_runners import RayTaskRunner
 
@@ -53,6 +57,17 @@ def open_ray(recipe: Recipe, lake: Lake, run_id: str) -> Iterator[TaskRunner[Any
         RayTaskRunner() as runner,
     ):
         yield runner
+
+
+def _by_name(task: Task[..., Any]) -> tuple[Callable[..., Any], tuple[str, str, int]]:
+    """How a task goes to a worker: by its name. By value, as Ray would send it, whatever its
+    function refers to would be copied, locks and boards of this process included."""
+    return _named, (task.fn.__module__, task.fn.__qualname__, task.retries)
+
+
+def _named(module: str, name: str, retries: int) -> Task[..., Any]:
+    found: Task[..., Any] = getattr(importlib.import_module(module), name)
+    return found.with_options(retries=retries)
 
 
 def options_of(recipe: Recipe) -> dict[str, Any]:

@@ -59,11 +59,7 @@ def verify_shard(lake_uri: str, run_id: str, decoded: dict[str, Any]) -> dict[st
 
     `decoded` is what `decode_shard` returned. Returns {"shard", "correct", "wrong",
     "undecided"}: the new verdicts."""
-    return _verify(lake_uri, run_id, int(decoded["shard"]))
-
-
-# Apart, since Ray sends a task's own function by value, and the board has a lock in it.
-def _verify(lake_uri: str, run_id: str, shard: int) -> dict[str, Any]:
+    shard = int(decoded["shard"])
     BOARD.enter("verification")
     lake = open_lake(lake_uri)
     app_id = verify_app(run_id, shard)
