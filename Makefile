@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: install demo test test-all test-fast chaos chaos-quick check lint clean
+.PHONY: install demo test test-all test-fast chaos chaos-quick check lint audit clean
 
 install: .venv/.installed
 
@@ -54,6 +54,10 @@ check lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pinned packages against what is known of their faults.
+audit: .venv/.installed-dev
+	$(BIN)/python infra/audit.py
 
 clean:
 	rm -rf .venv .venv-vllm lake
