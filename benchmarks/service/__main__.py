@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.figures import report
-from benchmarks.service import incremental, shards
+from benchmarks.service import incremental, nodes, shards
 from benchmarks.service import report as report_page
 
 PARTS = {
     "incremental": incremental.run,
+    "nodes": nodes.run,
     "report": report_page.run,
     "shards": shards.run,
 }

@@ -1,22 +1,26 @@
-"""A real Ray cluster of two nodes on this machine, each with one CPU and a raylet of its own."""
+"""A real Ray cluster on this machine: nodes of one CPU each, with a raylet of their own."""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory import BIN, free_port
+from benchmarks.chaos.servers import free_port
+
+BIN = Path(sys.executable).parent
 
 
 @dataclass
 class RayCluster:
-    """Nodes that a test adds and kills."""
+    """Nodes that come and go."""
 
     folder: Path
     """Short: sockets lie in it."""
@@ -25,7 +29,7 @@ class RayCluster:
     """What RAY_ADDRESS is."""
 
     def add_head(self) -> None:
-        """The first node, which no test kills."""
+        """The first node."""
         said = self._start(
             "--head", f"--port={free_port()}", f"--temp-dir={self.folder}",
             "--include-dashboard=false",
@@ -39,19 +43,18 @@ class RayCluster:
         self._start(f"--address={self.address}")
 
     def raylets(self) -> list[int]:
-        """The processes that are its nodes, the head's first."""
-        found = subprocess.run(
-            ["pgrep", "-f", f"raylet/raylet .*{self.address}"], capture_output=True, text=True
-        )
-        return sorted(int(pid) for pid in found.stdout.split())
+        """The processes that are its nodes, the oldest (the head) first."""
+        return _found("-f", f"raylet/raylet .*--gcs-address={self.address} ")
 
     def workers(self) -> list[int]:
         """The processes that carry out tasks, or wait for some."""
-        found = [*self.raylets()]
-        children = subprocess.run(
-            ["pgrep", "-P", ",".join(map(str, found))], capture_output=True, text=True
-        )
-        return [pid for pid in map(int, children.stdout.split()) if "ray::" in _title(pid)]
+        children = [pid for raylet in self.raylets() for pid in _found("-P", f"{raylet}")]
+        titles = {pid: _title(pid) for pid in children}
+        return [pid for pid, t in titles.items() if t.startswith("ray::") and "Agent" not in t]
+
+    def kill_newest_node(self) -> None:
+        """kill -9 of its raylet; the workers on it end with it."""
+        os.kill(self.raylets()[-1], signal.SIGKILL)
 
     def _start(self, *arguments: str) -> str:
         started = subprocess.run(
@@ -65,12 +68,25 @@ class RayCluster:
         return started.stdout + started.stderr
 
     def stop(self) -> None:
-        """All that belongs to it."""
+        """End all that belongs to it."""
         session = str((self.folder / "session_latest").resolve())
-        found = subprocess.run(["pgrep", "-f", session], capture_output=True, text=True)
-        for pid in [*self.workers(), *map(int, found.stdout.split())]:
-            if pid != os.getpid():
-                subprocess.run(["kill", "-9", str(pid)], capture_output=True)
+        for pid in [*self.workers(), *_found("-f", session)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _found(*how: str) -> list[int]:
+    """Processes as `pgrep` finds them, the oldest first."""
+    found = subprocess.run(["pgrep", *how], capture_output=True, text=True)
+    pids = {pid: _started(pid) for pid in map(int, found.stdout.split())}
+    return sorted(pids, key=pids.__getitem__)
+
+
+def _started(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return 0
 
 
 def _title(pid: int) -> str:
@@ -81,13 +97,13 @@ def _title(pid: int) -> str:
 
 
 @contextmanager
-def ray_cluster() -> Iterator[RayCluster]:
-    """A cluster with its head; stopped at the end."""
+def ray_cluster(settings: Mapping[str, str] | None = None) -> Iterator[RayCluster]:
+    """A cluster with its head, its workers' environment with `settings`; stopped at the end."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DISABLE_IMPORT_WARNING": "1",
-        "RAY_enable_open_telemetry": "0",
+        **(settings or {}),
     }
     with tempfile.TemporaryDirectory(
         prefix="ray", dir="/tmp", ignore_cleanup_errors=True
