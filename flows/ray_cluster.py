@@ -46,7 +46,7 @@ def open_ray(recipe: Recipe, lake: Lake, run_id: str) -> Iterator[TaskRunner[Any
 
     Raises `UsageError` as `require_ray`, and `CordError` where the cluster cannot be joined."""
     require_ray(recipe)
-    copyreg.pickle(Task, _by_name)  # type: ignore[arg-type]
+    copyreg.pickle(Task, _by_name)
     from prefect_ray.context import remote_options
     from prefect_ray.task_runners import RayTaskRunner
 
