@@ -77,7 +77,9 @@ def _commit_plan(lake: Lake, run_id: str) -> None:
         )
     reused = keys_decoded(lake, list(intake.identity.keys.values()))
     new = [p.id for p in intake.problems if intake.identity.keys[p.id] not in reused]
-    count = shards_for(len(new), len(intake.problems), recipe.run.shards, recipe.run.workers)
+    # Within one process all problems in flight can be of one shard.
+    spread = 1 if recipe.run.runner == "threads" else recipe.run.workers
+    count = shards_for(len(new), len(intake.problems), recipe.run.shards, spread)
     shards = {id: s.index for s in cut_shards(new, count) for id in s.problem_ids}
     rows = problem_rows(run_id, intake.problems, intake.identity.keys, shards)
     set_aside = quarantine_rows(run_id, intake.quarantined)
