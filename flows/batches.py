@@ -25,17 +25,18 @@ def carry_out_batches(
     lake: str,
     run_id: str,
     shards: list[int],
+    together: int,
     retries: int,
     runner: TaskRunner[Any],
     show: Callable[[float], None],
     data_set: str,
 ) -> list[dict[str, Any]]:
-    """Decode and verify all shards, batch by batch; returns what each batch came to.
+    """Decode and verify all shards, batches of so many `together`; returns what each came to.
 
     `show` hears the share that is done, every 2 s. Raises as `raise_failures` when shards failed;
     the others are done all the same."""
     carry_out: Task[..., Any] = carry_out_batch.with_options(retries=retries)
-    batches = in_batches(shards)
+    batches = in_batches(shards, together)
     every = {"lake_uri": unmapped(lake), "run_id": unmapped(run_id), "shards": batches}
     of_future = dict(zip(runner.map(carry_out, every), batches, strict=True))
     ended: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()

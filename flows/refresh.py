@@ -27,7 +27,7 @@ from flows.heartbeats import beating
 from flows.runners import is_remote, open_runner
 from flows.tagging import tag_this_run
 from tasks import artifacts
-from tasks.batch import TASK_RUNS
+from tasks.batch import shards_together
 from tasks.board import BOARD
 from tasks.check import check_contract
 from tasks.decode import decode_shard
@@ -77,7 +77,7 @@ def _to_release(lake: str, run_id: str, recipe: Recipe) -> dict[str, Any]:
     artifacts.how_to_go_on(lake, run_id)
     plan = shard_problems.with_options(retries=retries)(lake, run_id)
     with open_runner(recipe, open_lake(lake), run_id) as runner:
-        carry_out = _batch_by_batch if len(plan["shards"]) > TASK_RUNS else decode_and_verify
+        carry_out = _batch_by_batch if _together(plan) > 1 else decode_and_verify
         carry_out(lake, run_id, plan, recipe, runner)
     _unless_stopped()
     selected = select_records.with_options(retries=retries)(lake, run_id)
@@ -95,13 +95,24 @@ def _to_release(lake: str, run_id: str, recipe: Recipe) -> dict[str, Any]:
     return report_run(lake, run_id, counts, "completed", release=published["release"])
 
 
+def _together(plan: dict[str, Any]) -> int:
+    return shards_together(len(plan["shards"]), plan["to_decode"])
+
+
 def _batch_by_batch(
     lake: str, run_id: str, plan: dict[str, Any], recipe: Recipe, runner: TaskRunner[Any]
 ) -> None:
-    """As `decode_and_verify`, for more shards than Prefect should have task runs."""
+    """As `decode_and_verify`, for very many small shards."""
     live = _begin(run_id, plan)
     rows = carry_out_batches(
-        lake, run_id, plan["shards"], recipe.run.retries, runner, live.show, recipe.name
+        lake,
+        run_id,
+        plan["shards"],
+        _together(plan),
+        recipe.run.retries,
+        runner,
+        live.show,
+        recipe.name,
     )
     live.show(1.0, is_last=True)
     artifacts.table(run_id, "batches", rows, "What each batch of shards came to")

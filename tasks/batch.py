@@ -2,7 +2,7 @@
 
 A task run costs Prefect some 10 ms and a page on the dashboard, a commit reads a table's whole log,
 a question looks at every file: ten thousand shards each by itself would spend more on these than on
-a small model's search. So a run of more than `TASK_RUNS` goes in batches. A shard stays what
+a small model's search. So very many small ones go in batches. A shard stays what
 is staged, committed, tried again and resumed by itself: one that fails is noted by its number, the
 others of its batch go on, and the next try does what is missing.
 """
@@ -42,17 +42,26 @@ from tasks.policy import OPTIONS, is_passing
 from tasks.verify import counted, judge_shards
 
 TASK_RUNS = 512
-"""A run of more shards than that goes batch by batch."""
+"""A run of more small shards than that goes batch by batch."""
 _BATCHES = 256
-_LEAST = 16
-"""Shards of a batch: a commit into five tables and six questions cost some 0.4 s of CPU."""
+_PROBLEMS = 64
+"""Of a batch, at most, one shard always: shards of a batch come one after another, and larger ones
+are worth a task run each."""
 _STEPS_TOGETHER = 20_000
 """Rows of `steps` after which decoded shards are committed: some 20 MB of texts in memory."""
 
 
-def in_batches(shards: Sequence[int]) -> list[list[int]]:
-    """Shards in some 256 batches of one size, of 16 at the least."""
-    size = max(_LEAST, -(-len(shards) // _BATCHES))
+def shards_together(shards: int, problems: int) -> int:
+    """How many of so many shards a task run should carry, with so many problems in all; 1 where the
+    shards are few, or large."""
+    if shards <= TASK_RUNS:
+        return 1
+    wanted = max(16, -(-shards // _BATCHES))
+    return max(1, min(wanted, _PROBLEMS * shards // max(1, problems)))
+
+
+def in_batches(shards: Sequence[int], size: int) -> list[list[int]]:
+    """Shards in batches of so many."""
     return [list(shards[i : i + size]) for i in range(0, len(shards), size)]
 
 

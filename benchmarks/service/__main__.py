@@ -10,14 +10,16 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.figures import report
-from benchmarks.service import incremental, nodes, shards
+from benchmarks.service import at_scale, incremental, nodes, shards, unit_costs
 from benchmarks.service import report as report_page
 
 PARTS = {
+    "at-scale": at_scale.run,
     "incremental": incremental.run,
     "nodes": nodes.run,
     "report": report_page.run,
     "shards": shards.run,
+    "unit-costs": unit_costs.run,
 }
 
 

@@ -8,6 +8,7 @@ JSON: seconds by the clock and of this process's CPU.
 from __future__ import annotations
 
 import json
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from cord import ensemble
 from cord.engines import AnswerRequest, EngineInfo, Proposal, ProposalRequest
@@ -58,13 +61,41 @@ def _open_engine(model: Any, *_: object) -> Any:
     return Quick(model.model)
 
 
-def _not_shown(*_: object, **__: object) -> None:
-    pass
+def not_shown(*_: object, **__: object) -> None:
+    """Of what a task shows on the dashboard, outside a flow."""
+
+
+def answer_at_once() -> None:
+    """From now on this process's models do."""
+    setattr(ensemble, "open_engine", _open_engine)  # noqa: B010 (of other types on purpose)
+
+
+def lay_down(folder: Path, shards: int, problems: int = 1) -> None:
+    """A recipe of so many shards of so many problems, no two alike."""
+    folder.mkdir(parents=True)
+    drawn = random.Random(1)
+    words = ["".join(drawn.choices("abcdefghilmnoprstu", k=6)) for _ in range(5000)]
+    lines = [
+        {"id": f"p{i:06d}", "question": f"What of {' '.join(drawn.choices(words, k=9))}, {i}?"}
+        for i in range(shards * problems)
+    ]
+    content = "".join(json.dumps({**line, "answer": "42"}) + "\n" for line in lines)
+    (folder / "problems.jsonl").write_text(content)
+    recipe = {
+        "name": "many",
+        "problems": {"path": "problems.jsonl"},
+        "teachers": [{"name": n, "model": f"cord:{n}", "temperature": 0.6} for n in ("ada", "ben")],
+        "meta_prover": {"model": "cord:meta"},
+        "search": {"width": 2, "max_steps": 6, "max_step_tokens": 48, "max_tokens": 400},
+        "run": {"shards": shards, "workers": 4, "seed": 7},
+        "verify": "numeric",
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 
 def main(how: str, recipe: str, lake: str, run_id: str) -> None:
     """Lay the run down, and carry it out."""
-    setattr(ensemble, "open_engine", _open_engine)  # noqa: B010 (of other types on purpose)
+    answer_at_once()
     from flows.launch import prepare
     from flows.prefect_server import prefect_server
     from flows.refresh import refresh
@@ -83,7 +114,7 @@ def main(how: str, recipe: str, lake: str, run_id: str) -> None:
 
 def _directly(lake: str, run_id: str, workers: int) -> None:
     from tasks import artifacts
-    from tasks.batch import TASK_RUNS, carry_out_batch, in_batches
+    from tasks.batch import carry_out_batch, in_batches, shards_together
     from tasks.check import check_contract
     from tasks.decontaminate import decontaminate
     from tasks.deduplicate import deduplicate
@@ -91,11 +122,13 @@ def _directly(lake: str, run_id: str, workers: int) -> None:
     from tasks.select import select_records
     from tasks.shard import shard_problems
 
-    artifacts.table = artifacts.page = _not_shown
-    shards = shard_problems.fn(lake, run_id)["shards"]
-    assert len(shards) > TASK_RUNS
+    artifacts.table = artifacts.page = not_shown
+    plan = shard_problems.fn(lake, run_id)
+    shards = plan["shards"]
+    together = shards_together(len(shards), plan["to_decode"])
+    batches = in_batches(shards, together)
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda one: carry_out_batch.fn(lake, run_id, one), in_batches(shards)))
+        list(pool.map(lambda one: carry_out_batch.fn(lake, run_id, one), batches))
     selected = select_records.fn(lake, run_id)
     deduplicate.fn(lake, run_id)
     counts = decontaminate.fn(lake, run_id, selected)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -27,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
 from benchmarks.chaos.servers import PrefectServer, prefect_server
 from benchmarks.figures import Figure, at_most
+from benchmarks.service.cheap_run import lay_down
 from cord.ensemble import open_ensemble
 from cord.journal import Entry, Header, entry_line, header_line
 from cord.lake import Lake, open_lake
@@ -116,7 +115,7 @@ def _carry_out(
     how: str, place: Path, shards: int, environment: dict[str, str], name: str = ""
 ) -> dict[str, float]:
     folder = place / (name or how)
-    _lay_down(folder, shards)
+    lay_down(folder, shards)
     module = [sys.executable, "-m", "benchmarks.service.cheap_run"]
     done = subprocess.run(
         [*module, how, str(folder / "recipe.yaml"), str(folder / "lake"), RUN],
@@ -133,29 +132,6 @@ def _carry_out(
 def server_environment(server: PrefectServer) -> dict[str, str]:
     """This process's, pointed at the server."""
     return {**os.environ, **server.environment_for_runs()}
-
-
-def _lay_down(folder: Path, shards: int) -> None:
-    """A recipe and its problems, no two alike."""
-    folder.mkdir(parents=True)
-    drawn = random.Random(1)
-    words = ["".join(drawn.choices("abcdefghilmnoprstu", k=6)) for _ in range(5000)]
-    lines = [
-        {"id": f"p{i:06d}", "question": f"What of {' '.join(drawn.choices(words, k=9))}, {i}?"}
-        for i in range(shards)
-    ]
-    content = "".join(json.dumps({**line, "answer": "42"}) + "\n" for line in lines)
-    (folder / "problems.jsonl").write_text(content)
-    recipe = {
-        "name": "many",
-        "problems": {"path": "problems.jsonl"},
-        "teachers": [{"name": n, "model": f"cord:{n}", "temperature": 0.6} for n in ("ada", "ben")],
-        "meta_prover": {"model": "cord:meta"},
-        "search": {"width": 2, "max_steps": 6, "max_step_tokens": 48, "max_tokens": 400},
-        "run": {"shards": shards, "workers": 4, "seed": 7},
-        "verify": "numeric",
-    }
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 
 class _Slowest:

@@ -22,7 +22,7 @@ from cord.lake.tables.query import query
 from cord.miniature.problems import distinct
 from flows.launch import prepare
 from tasks import artifacts
-from tasks.batch import TASK_RUNS, carry_out_batch, in_batches
+from tasks.batch import TASK_RUNS, carry_out_batch, in_batches, shards_together
 from tasks.decode import decode_shard
 from tasks.shard import shard_problems
 from tasks.verify import verify_shard
@@ -96,9 +96,19 @@ def test_a_shard_that_fails_is_noted_by_itself_and_tried_again_by_itself(planned
     assert query(planned, twice).num_rows == 0
 
 
-@pytest.mark.parametrize("count", [TASK_RUNS + 1, 10_000])
-def test_batches_hold_every_shard_once(count: int) -> None:
-    batches = in_batches(range(count))
-    assert [shard for batch in batches for shard in batch] == list(range(count))
-    assert len(batches) <= 256
-    assert in_batches([]) == []
+@pytest.mark.parametrize(
+    ("shards", "problems", "together"),
+    [
+        (TASK_RUNS, TASK_RUNS, 1),
+        (TASK_RUNS + 1, TASK_RUNS + 1, 16),
+        (10_000, 10_000, 40),
+        (10_000, 80_000, 8),
+        (10_000, 1_000_000, 1),
+    ],
+)
+def test_small_shards_go_together_where_they_are_many(
+    shards: int, problems: int, together: int
+) -> None:
+    assert shards_together(shards, problems) == together
+    batches = in_batches(range(shards), together)
+    assert [shard for batch in batches for shard in batch] == list(range(shards))
