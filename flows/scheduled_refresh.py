@@ -5,20 +5,23 @@ is no run and no release, and the flow run says so.
 """
 
 # No deferred annotations here: Prefect makes the dashboard's form of the flow's own.
-from collections.abc import Iterable
+from collections.abc import Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectException
 from prefect.states import Completed
 from pydantic import Field
 
 from cord.changes.refresh_plan import RefreshPlan
 from cord.changes.words import headline, invalidated, told_changes
-from cord.errors import UsageError
+from cord.errors import ContractBroken, UsageError
 from cord.lake import open_lake
 from cord.lake.runs.run_tables import planned_shards
 from cord.lake.schedules import require_schedule
@@ -29,6 +32,8 @@ from flows.heartbeats import beating
 from flows.launch import Launch, prepare_refresh
 from flows.servers import servers_end
 from flows.serving import carry_out_here
+from flows.tagging import TAG
+from tasks.events import contract_failed
 from tasks.report import stored_summary
 
 NOTHING_NEW = "Nothing new"
@@ -54,7 +59,7 @@ def refresh_on_schedule(
         raise UsageError("give schedule, a name in the lake, or recipe, a file: one of the two")
 
     def carry_out() -> State[dict[str, Any]]:
-        return _refresh(prepare_refresh(*_scheduled(lake, schedule, recipe), lake))
+        return _refresh(_prepared(*_scheduled(lake, schedule, recipe), lake))
 
     with beating(), servers_end(get_run_logger().warning):
         return in_its_own_thread(carry_out)
@@ -67,11 +72,21 @@ def _scheduled(lake: str, schedule: str | None, recipe: str | None) -> tuple[Rec
     return load_recipe(str(recipe)), Path(str(recipe)).resolve().parent
 
 
+def _prepared(recipe: Recipe, folder: Path, lake: str) -> Launch:
+    try:
+        return prepare_refresh(recipe, folder, lake)
+    except ContractBroken as error:
+        run_id = str(error.details.get("run_id", recipe.name))
+        contract_failed(run_id, recipe.name, ["max_withdrawn"])
+        raise
+
+
 def _refresh(launch: Launch) -> State[dict[str, Any]]:
     if launch.done is not None:
         said = _nothing_new(launch)
         get_run_logger().info(said)
-        _name_this_run(f"{launch.recipe.name}: nothing new", [NOTHING_NEW_TAG])
+        name = launch.recipe.name
+        _name_this_run(f"{name}: nothing new", {TAG, name, NOTHING_NEW_TAG})
         return Completed(
             name=NOTHING_NEW, message=said, data=stored_summary(launch.lake, launch.run_id)
         )
@@ -103,10 +118,11 @@ def _made(plan: RefreshPlan | None, summary: dict[str, Any]) -> str:
     return said
 
 
-def _name_this_run(name: str, tags: Iterable[str]) -> None:
+def _name_this_run(name: str, tags: Set[str]) -> None:
+    """Never raises for the server's sake: what there is to know is in the state."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
-    with get_client(sync_client=True) as client:
-        every = sorted({*context.flow_run.tags, *tags})
+    every = sorted({*context.flow_run.tags, *tags})
+    with suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
         client.update_flow_run(context.flow_run.id, name=name, tags=every)

@@ -155,7 +155,7 @@ def hold_withdrawn(plan: RefreshPlan, most: float) -> None:
         f"any more ({', '.join(gone[:3])}{', ...' if len(gone) > 3 else ''}), and at most "
         f"{most:.0%} may be withdrawn at once (contract.max_withdrawn); nothing was decoded or "
         "published: look at the source, or raise the bound in the recipe if this is meant",
-        {"withdrawn": len(gone), "share": share, "max_withdrawn": most},
+        {"run_id": plan.run_id, "withdrawn": len(gone), "share": share, "max_withdrawn": most},
     )
 
 
