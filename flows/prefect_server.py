@@ -22,14 +22,17 @@ from contextlib import contextmanager
 from functools import cache
 
 import httpx
+from prefect.client.orchestration import get_client
 from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
     PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     get_current_settings,
     temporary_settings,
 )
 
-from cord.errors import CordError
+from cord.errors import CordError, UsageError
 
 GRACE_S = 5.0
 STARTS = 4
@@ -46,14 +49,34 @@ _EPHEMERAL = {
 def prefect_server() -> Iterator[None]:
     """While the block runs there is a Prefect server: the user's own, or this process's.
 
-    Raises `CordError` when none can be started."""
+    Raises `CordError` when none can be started, `UsageError` when the user's own refuses us."""
     if url := PREFECT_API_URL.value():
+        require_access(url)
         _used.append(url)
         yield
         return
     _used.append(_own_server().url)
     with temporary_settings({PREFECT_API_URL: _own_server().url}):
         yield
+
+
+def require_access(url: str) -> None:
+    """Raises `UsageError` where the user's server asks who is there and does not take the answer.
+    One that is away is not judged."""
+    hurry = {PREFECT_API_REQUEST_TIMEOUT: GRACE_S, PREFECT_CLIENT_MAX_RETRIES: 0}
+    try:
+        with temporary_settings(hurry), get_client(sync_client=True) as client:
+            client.api_version()
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code in (401, 403):
+            where = httpx.URL(url).copy_with(username=None, password=None)
+            raise UsageError(
+                f"the Prefect server at {where} does not let us in ({error.response.status_code}): "
+                "set PREFECT_API_AUTH_STRING to what it was started with (user:password), or "
+                "PREFECT_API_KEY"
+            ) from None
+    except httpx.HTTPError:
+        return
 
 
 def leave_if_gone(code: int) -> None:

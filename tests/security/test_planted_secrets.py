@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow.parquet as pq
 import pytest
 from doubles.openai_answers import OpenAIAnswers
@@ -20,6 +21,8 @@ from doubles.vllm_answers import status
 from factory import STARTER, Factory
 from prefect_process import PrefectProcess
 from s3_server import S3Server
+
+from flows.heartbeats import AUTOMATION
 
 PLANTED = {
     "OUTSIDE_API_KEY": "sk-planted-teacher-5a1f",
@@ -133,6 +136,10 @@ def test_nothing_that_two_runs_leave_holds_a_secret(
     with OpenAIAnswers("switches") as answers:
         answers.key = PLANTED["OUTSIDE_API_KEY"]
         factory.write_recipe(**recipe(answers.url, name="planted"))
+        known = factory.environment.pop("PREFECT_API_AUTH_STRING")
+        for command in (("run", "recipe.yaml"), ("serve",)):  # a stranger is told what to do
+            assert "PREFECT_API_AUTH_STRING" in cord(*command, code=2).err
+        factory.environment["PREFECT_API_AUTH_STRING"] = known
         ran = cord("run", "recipe.yaml", "--json")
         assert ran.json["release"] == "planted@1"
         assert answers.asked("/v1/chat/completions"), "the teacher with a key has been asked"
@@ -143,6 +150,10 @@ def test_nothing_that_two_runs_leave_holds_a_secret(
         cord("run", "recipe.yaml", code=None)
         assert len(answers.faults) < 200
     run_id = ran.json["run_id"]
+    made = httpx.post(
+        f"{prefect.url}/automations/filter", json={}, auth=tuple(known.split(":"))
+    ).json()
+    assert AUTOMATION in [one["name"] for one in made], "the heartbeats were let in"
     for command in (
         ("status", run_id),
         ("runs",),
