@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from report.conftest import Write, blocks_of
+from s3_server import S3Server
 
 from benchmarks.service.written_run import Written, reasoning, write_run
 from cord.errors import UsageError
-from cord.lake import Lake
+from cord.lake import Lake, open_lake
 from cord.lake.tables.query import query
 from cord.lake.tables.schemas import PROBLEMS
 from cord.recipe import SearchSettings
@@ -120,3 +121,13 @@ def test_what_is_not_there_is_said_and_nothing_is_left_behind(write: Write, tmp_
 
 def test_half_a_surrogate_pair_is_carried_as_an_escape() -> None:
     assert unpacked(packed(["\ud800 \x00 é 𝄞"])) == ["\ud800 \x00 é 𝄞"]
+
+
+def test_a_lake_on_s3(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in moto_s3.environment().items():
+        monkeypatch.setenv(name, value)
+    lake = open_lake(f"s3://{moto_s3.new_bucket()}/lake", create=True)
+    write_run(lake, Written("some", 4, SearchSettings(width=2, max_steps=3), reasoning(30)))
+    made = write_report(lake, "some")
+    assert made.path == f"{lake.uri}/runs/some/report.html" and made.whole_trees == 4
+    assert len(page(lake, tmp_path / "r.html")["trees-0"]) == 4
