@@ -32,7 +32,7 @@ class RayCluster:
         """The first node."""
         said = self._start(
             "--head", f"--port={free_port()}", f"--temp-dir={self.folder}",
-            "--include-dashboard=false",
+            "--include-dashboard=false", f"--ray-client-server-port={free_port()}",
         )  # fmt: skip
         found = re.search(r"--address='([^']+)'", said)
         assert found is not None, said
