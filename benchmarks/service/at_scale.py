@@ -32,21 +32,20 @@ CAPPED = 0.82
 class Units:
     """What one of each costs."""
 
-    shard_puts: float = 13.0
+    shard_puts: float = 17.0
     """S3 requests of a shard besides its journal: `benchmarks.service --only unit-costs`."""
-    shard_gets: float = 30.0
-    shard_lists: float = 15.0
-    task_run_events: float = 4.0
-    """Prefect: three states and a log, `benchmarks.service --only shards`."""
+    shard_gets: float = 281.0
+    """HEAD among them: nine in ten read a table's log."""
+    shard_lists: float = 38.0
+    task_run_events: float = 4.5
+    """Prefect: 3.5 events and a line of log, counted in the database of the same run."""
     task_run_server_cpu_s: float = 0.007
-    task_run_kib: float = 12.0
-    """In its database."""
-    gathered: float = 0.53
-    """Journal writes a problem of the miniature's six rounds: docs/operations.md."""
+    task_run_kib: float = 23.0
+    """In its database, events and logs included: 8.5 MiB for 377 of `cord run`'s."""
     core_candidates_s: float = 1500.0
     """Candidates a second that one core of a flow process searches: `benchmarks.overhead`."""
     commit_ms: float = 26.0
-    commit_ms_each_thousand: float = 12.0
+    commit_ms_each_thousand: float = 15.0
     """A Delta commit of a table with so many thousand commits before it."""
 
 
@@ -134,8 +133,8 @@ def _lake(problems: int, plan: Cluster, days: float) -> None:
         f"  its rows {parquet / 1e3:.1f} KB a round in Parquet: {kept:.0f} GB kept, "
         f"{kept * Prices.gb_month:.0f} dollars a month\n"
         f"  S3: {puts / 1e6:.1f} million PUT and LIST ({rate:.1f} a second), {gets / 1e6:.2f} "
-        f"million GET, {dollars:.0f} dollars; {shards * 5} Parquet files where each shard commits for "
-        f"itself, {256 * 5} where they go in 256 batches"
+        f"million GET, {dollars:.0f} dollars; {shards * 5} Parquet files where each shard "
+        f"commits for itself, {256 * 5} where they go in 256 batches"
     )
 
 
@@ -146,7 +145,8 @@ def _prefect(problems: int, plan: Cluster, days: float) -> None:
         print(
             f"Prefect, {name}: {runs} task runs, {events:.0f} events and requests in {days:.0f} "
             f"days ({events / (days * 86_400):.4f} a second), "
-            f"{runs * Units.task_run_server_cpu_s:.0f} s of its CPU, {runs * Units.task_run_kib / 1024:.0f} MiB of its database"
+            f"{runs * Units.task_run_server_cpu_s:.0f} s of its CPU, "
+            f"{runs * Units.task_run_kib / 1024:.0f} MiB of its database"
         )
     beats = plan.cells * days * 86_400 / 15
     print(f"  heartbeats of {plan.cells} flow processes: {beats / 1e6:.1f} million events")
