@@ -27,8 +27,10 @@ from cord.errors import UsageError
 from flows.at_work import in_its_own_thread
 from flows.heartbeats import beating
 from flows.launch import Launch, prepare, prepare_resume, start_servers
+from flows.prefect_server import require_access
 from flows.refresh import carry_through
 from flows.servers import servers_end
+from flows.tagging import TAG
 from tasks.report import stored_summary
 
 DEPLOYMENT = "cord"
@@ -80,6 +82,7 @@ def serve_runs(lake: str, limit: int, say: Callable[[str], None]) -> None:
                 description="cord: run a recipe, or go on with a run of the lake.",
                 parameters={"lake": lake},
                 limit=limit,
+                tags=[TAG],
                 pause_on_shutdown=False,
                 print_starting_message=False,
                 entrypoint_type=EntrypointType.MODULE_PATH,
@@ -106,6 +109,7 @@ def users_server(without: str) -> str:
         )
     if not _answers(url):
         raise UsageError(f"no Prefect server answers at {url} (PREFECT_API_URL); start it first")
+    require_access(url)
     return url
 
 

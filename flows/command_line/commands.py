@@ -6,6 +6,7 @@ import typer
 
 from flows.command_line import (
     ablating,
+    automating,
     checking,
     exporting,
     looking,
@@ -38,5 +39,6 @@ verifying.add_to(app)
 making.add_to(app)
 serving.add_to(app)
 scheduling.add_to(app)
+automating.add_to(app)
 students.add_to(app)
 ablating.add_to(app)
