@@ -98,19 +98,30 @@ def prepare_refresh(recipe: Recipe, folder: Path, lake_uri: str) -> Launch:
     gives no bound."""
     lake = open_lake(lake_uri, create=True)
     intake = _take_in(recipe, folder)
-    run_id = intake.identity.run_id(recipe.name)
-    known, newest = load_run(lake, run_id), newest_release(lake, recipe.name)
-    stands = newest is None or (known is not None and known.release == newest.label)
-    if newest is not None and known is not None and known.state == "completed" and not stands:
-        # The source is again as it was before the newest release: that one's run is not this one.
-        run_id = f"{run_id}-after-{newest.version}"
-        known = load_run(lake, run_id)
+    run_id, known = _run_of_today(lake, recipe, intake)
     if known is not None and known.state == "completed":
         return Launch(lake, lake.uri, run_id, recipe, known)
     plan = plan_refresh(lake, recipe, intake, run_id)
     most = recipe.contract.max_withdrawn
     hold_withdrawn(plan, MAX_WITHDRAWN if most is None else most)
     return _lay_down(lake, recipe, known or _new(run_id, recipe, intake), str(folder), plan)
+
+
+def _run_of_today(lake: Lake, recipe: Recipe, intake: Intake) -> tuple[str, RunDocument | None]:
+    """The run whose records the newest release holds, or is to hold: its name, and its document
+    where it has begun."""
+    run_id = intake.identity.run_id(recipe.name)
+    known, newest = load_run(lake, run_id), newest_release(lake, recipe.name)
+    if newest is None:
+        return run_id, known
+    latest = load_run(lake, newest.run_id)
+    if latest is not None and latest.fingerprint == intake.identity.run:
+        return latest.run_id, latest
+    if known is None or known.state != "completed" or known.release == newest.label:
+        return run_id, known
+    # The source is again as it was before the newest release, and its run is over: another one.
+    run_id = f"{run_id}-after-{newest.version}"
+    return run_id, load_run(lake, run_id)
 
 
 def plan_of(recipe: Recipe, folder: Path, lake_uri: str) -> RefreshPlan:
