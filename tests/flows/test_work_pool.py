@@ -48,7 +48,7 @@ def worker(factory: Factory, name: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def until(factory: Factory, holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 400
     while not holds():
         logs = [log.read_text()[-1500:] for log in factory.folder.glob("*.log")]
         assert time.monotonic() < deadline, "\n".join(logs)
