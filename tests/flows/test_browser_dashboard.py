@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from browser import chromium, open_page
 from factory import STARTER, Factory
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from prefect_process import PrefectProcess
 from serve_process import Serving
 
@@ -90,8 +92,9 @@ def heard_of(serving: Serving, event: str) -> list[dict[str, Any]]:
 
 
 def shoot(page: Page, folder: Path, name: str) -> None:
-    page.wait_for_timeout(500)  # the page's own transitions
-    page.screenshot(path=str(folder / f"{name}.png"))
+    """A picture for whoever looks into a failure; a browser too busy to paint is no failure."""
+    with suppress(PlaywrightTimeout):
+        page.screenshot(path=str(folder / f"{name}.png"), animations="disabled", timeout=10_000)
 
 
 def test_a_failed_shard_is_resumed_by_one_click_and_it_alone_runs(
@@ -151,11 +154,10 @@ def test_a_failed_shard_is_resumed_by_one_click_and_it_alone_runs(
 
 def retry(page: Page) -> None:
     """Press Retry in the run's menu, and agree."""
-    page.get_by_role("button", name="Open menu").or_(
-        page.locator("button[aria-haspopup=menu]")
-    ).first.click()
+    page.get_by_role("button", name="Open menu").first.click()
     page.get_by_role("menuitem", name="Retry").click()
-    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
+    page.locator("[role=dialog], [role=alertdialog]").get_by_role("button", name="Retry").click()
+    expect(page.locator("[role=dialog], [role=alertdialog]")).to_be_hidden(timeout=PATIENCE_MS)
 
 
 def test_a_killed_run_is_tried_again_without_a_person_and_somebody_is_told(
