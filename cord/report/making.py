@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -80,12 +80,8 @@ def write_report(
         with tempfile.TemporaryDirectory(prefix="cord-report-") as folder:
             made = _into(lake, run_id, Path(folder) / "report.html", problems, budget_bytes)
             lake.store.write(report_key(run_id), Path(made.path).read_bytes())
-        return _named(made, lake.store.uri(report_key(run_id)))
+        return replace(made, path=lake.store.uri(report_key(run_id)))
     return _into(lake, run_id, Path(out), problems, budget_bytes)
-
-
-def _named(made: Written, path: str) -> Written:
-    return Written(path, made.bytes, made.problems, made.whole_trees, made.paths, made.unlisted)
 
 
 def _into(lake: Lake, run_id: str, path: Path, problems: Collection[str], budget: int) -> Written:
