@@ -35,7 +35,7 @@ class Units:
     shard_puts: float = 17.0
     """S3 requests of a shard besides its journal: `benchmarks.service --only unit-costs`."""
     shard_gets: float = 281.0
-    """HEAD among them: nine in ten read a table's log."""
+    """HEAD among them: most read a table's log."""
     shard_lists: float = 38.0
     task_run_events: float = 4.5
     """Prefect: 3.5 events and a line of log, counted in the database of the same run."""
