@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import pytest
@@ -22,14 +22,15 @@ def needs_namespaces() -> None:
 
 
 @pytest.mark.slow
-def test_a_refresh_from_a_recipe_to_a_release_and_its_report(factory: Factory) -> None:
+def test_a_refresh_from_a_recipe_to_a_release_and_its_report(tmp_path: Path) -> None:
     needs_namespaces()
-    factory.write_recipe(name=f"alone-{uuid.uuid4().hex[:8]}")
+    lake = str(tmp_path / "lake")
+    own = {"CORD_LAKE": lake, "PREFECT_HOME": str(tmp_path / "prefect")}
+    environment = {**os.environ, **own}
+    environment.pop("PREFECT_API_URL", None)  # cord starts a server of its own
+    factory = Factory(tmp_path, environment, lake)
+    factory.write_recipe(name="alone")
     factory.write_problems(3)
-    environment = {
-        name: value for name, value in factory.environment.items() if name != "PREFECT_API_URL"
-    }  # the session's server is outside
-    environment["PREFECT_HOME"] = str(factory.folder / "prefect")
     script = f"""
         ip link set lo up 2>/dev/null || {BIN}/python -c '{UP}'
         {BIN}/python -c 'import socket; socket.create_connection(("1.1.1.1", 53), 2)' && exit 9
