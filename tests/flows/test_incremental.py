@@ -128,7 +128,8 @@ def test_a_source_that_goes_back_makes_a_release_again_and_one_that_shrinks_is_r
     factory.write_recipe(name="back", contract={"max_withdrawn": 0.5})
     ran = factory.run()
     assert ran.code == 3 and "contract.max_withdrawn" in ran.err
-    assert ran.json["withdrawn"] == 4 and factory.cord("releases", "back").out.count("back") == 3
+    assert ran.json["withdrawn"] == 4
+    assert len(factory.ask("select * from releases")) == 3, "nothing was published"
 
 
 def test_a_changed_recipe_says_what_it_invalidates_and_only_that_is_made_again(
