@@ -43,7 +43,9 @@ _DEPLOYED: dict[str, str | list[str]] = {"prefect.resource.role": "deployment"}
 
 def retry_automation(retries: int) -> AutomationCore:
     """A crashed run of a deployment is scheduled again, `retries` times at most: the event says how
-    often the run has begun. After that it stays Crashed."""
+    often the run has begun. After that it stays Crashed.
+
+    One whose process died before it began counts no try: the server's events have no other count."""
     begun = [str(count) for count in range(1, retries + 1)]
     return AutomationCore(
         name=RETRY,
@@ -97,7 +99,8 @@ def notify_automations(block: UUID) -> list[AutomationCore]:
                     block_document_id=block,
                     subject="cord: {{ flow_run.name }} {{ flow_run.state.name }}",
                     body="{{ flow_run.name }} {{ flow_run.state.name }} at try "
-                    "{{ flow_run.run_count }}: {{ flow_run.state.message }}\n{{ flow_run|ui_url }}",
+                    "{{ flow_run.run_count }}: {{ flow_run.state.message }}"
+                    "{% if flow_run|ui_url %}\n{{ flow_run|ui_url }}{% endif %}",
                 )
             ],
         ),
