@@ -45,7 +45,7 @@ def retry_automation(retries: int) -> AutomationCore:
     """A crashed run of a deployment is scheduled again, `retries` times at most: the event says how
     often the run has begun. After that it stays Crashed.
 
-    One whose process died before it began counts no try: the server's events have no other count."""
+    A process that died before it began counts no try: events have no other count."""
     begun = [str(count) for count in range(1, retries + 1)]
     return AutomationCore(
         name=RETRY,
