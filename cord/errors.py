@@ -21,6 +21,10 @@ A single bad row or a single failed problem is *not* an error: it is data, and g
 with its reason.
 """
 
+from __future__ import annotations
+
+from datetime import datetime
+
 
 class CordError(Exception):
     """Base of every error that cord raises on purpose. `str(error)` is shown to the user as is.
@@ -86,6 +90,12 @@ class LakeAddressError(LakeError):
 
 class RunHeld(CordError):
     """Another process carries this run out. Nothing of it was touched."""
+
+    def __init__(self, sentence: str, renewed_at: datetime | None = None) -> None:
+        """`renewed_at` is its holder's last sign of life where that one is on another machine, so
+        that nobody here can look whether it lives."""
+        super().__init__(sentence)
+        self.renewed_at = renewed_at
 
 
 class RunLost(CordError):

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from datetime import datetime
 from typing import TypeVar
 
-from cord.errors import ContractBroken, CordError, LakeError, RunLost
+from cord.errors import ContractBroken, CordError, LakeError, RunHeld, RunLost
 from cord.lake import Lake
 from cord.lake.runs.holding import Hold, take_hold
 from cord.lake.runs.run import RunDocument, State, now, require_run, save_run
@@ -23,6 +24,8 @@ from tasks.board import BOARD
 T = TypeVar("T")
 LISTEN_EVERY_S = 0.2
 """How soon a signal is heard at the latest."""
+LOOK_AGAIN_S = 5.0
+"""How often it is looked whether a run is free."""
 
 
 def hold_run(lake: Lake, run_id: str) -> Hold:
@@ -30,6 +33,23 @@ def hold_run(lake: Lake, run_id: str) -> Hold:
 
     Raises `RunHeld` when another process carries it out."""
     return take_hold(lake, run_id, on_lost=BOARD.stop.set)
+
+
+def once_free(begin: Callable[[], T]) -> T:
+    """`begin` what takes a run, as soon as a holder on another machine that is dead lets go of it:
+    up to 70 s, when its lease has ended. For runs that Prefect has tried again by itself.
+
+    Raises `RunHeld` when the holder lives: it renews its lease meanwhile."""
+    last: datetime | None = None
+    while True:
+        try:
+            return begin()
+        except RunHeld as held:
+            if held.renewed_at is None or last not in (None, held.renewed_at):
+                raise
+            last = held.renewed_at
+        if BOARD.stop.wait(LOOK_AGAIN_S):
+            raise Stopped("stopped on request")
 
 
 @contextmanager

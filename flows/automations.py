@@ -31,6 +31,8 @@ from tasks.events import CONTRACT_FAILED, RELEASE_PUBLISHED, SHARD_FAILED
 RETRY = "cord: a crashed run is tried again"
 NOTIFY_RUNS = "cord: tell of runs that crashed or failed"
 NOTIFY_EVENTS = "cord: tell of releases, contracts and shards"
+LONGEST_TRY = timedelta(days=30)
+"""For so long the server remembers that a run has begun."""
 BLOCK = "cord-notify"
 """The block that holds the address given as an environment variable."""
 _RUN: dict[str, str | list[str]] = {"prefect.resource.id": "prefect.flow-run.*"}
@@ -45,7 +47,8 @@ def retry_automation(retries: int) -> AutomationCore:
     """A crashed run of a deployment is scheduled again, `retries` times at most: the event says how
     often the run has begun. After that it stays Crashed.
 
-    A process that died before it began counts no try: events have no other count."""
+    So does one that died before it was Running: events have no count of such tries, and a process
+    that cannot begin would be started for ever."""
     begun = [str(count) for count in range(1, retries + 1)]
     return AutomationCore(
         name=RETRY,
@@ -54,10 +57,11 @@ def retry_automation(retries: int) -> AutomationCore:
             match=ResourceSpecification({**_RUN, "prefect.run-count": begun}),
             match_related=[dict(_REFRESH), dict(_DEPLOYED)],
             for_each={"prefect.resource.id"},
+            after={"prefect.flow-run.Running"},
             expect={"prefect.flow-run.Crashed"},
             posture=Posture.Reactive,
             threshold=1,
-            within=timedelta(0),
+            within=LONGEST_TRY,
         ),
         actions=[
             ChangeFlowRunState(

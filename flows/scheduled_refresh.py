@@ -27,7 +27,7 @@ from cord.lake.runs.run_tables import planned_shards
 from cord.lake.schedules import require_schedule
 from cord.recipe import Recipe
 from cord.recipe_file import load_recipe
-from flows.at_work import in_its_own_thread
+from flows.at_work import in_its_own_thread, once_free
 from flows.heartbeats import beating
 from flows.launch import Launch, prepare_refresh
 from flows.servers import servers_end
@@ -59,7 +59,8 @@ def refresh_on_schedule(
         raise UsageError("give schedule, a name in the lake, or recipe, a file: one of the two")
 
     def carry_out() -> State[dict[str, Any]]:
-        return _refresh(_prepared(*_scheduled(lake, schedule, recipe), lake))
+        scheduled = _scheduled(lake, schedule, recipe)
+        return _refresh(once_free(lambda: _prepared(*scheduled, lake)))
 
     with beating(), servers_end(get_run_logger().warning):
         return in_its_own_thread(carry_out)

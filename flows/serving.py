@@ -24,7 +24,7 @@ from prefect.types.entrypoint import EntrypointType
 from pydantic import Field
 
 from cord.errors import UsageError
-from flows.at_work import in_its_own_thread
+from flows.at_work import in_its_own_thread, once_free
 from flows.heartbeats import beating
 from flows.launch import Launch, prepare, prepare_resume, start_servers
 from flows.prefect_server import require_access
@@ -58,12 +58,13 @@ def refresh_on_request(
         )
 
     def carry_out() -> dict[str, Any]:
+        return carry_out_here(once_free(take))
+
+    def take() -> Launch:
         if run_id is not None:
-            launch = prepare_resume(run_id, lake)
-        else:
-            overrides = {} if seed is None else {"run.seed": seed}
-            launch = prepare(Path(str(recipe)), lake, None, overrides)
-        return carry_out_here(launch)
+            return prepare_resume(run_id, lake)
+        overrides = {} if seed is None else {"run.seed": seed}
+        return prepare(Path(str(recipe)), lake, None, overrides)
 
     with beating(), servers_end(get_run_logger().warning):
         return in_its_own_thread(carry_out)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ class Serving:
         """What the button Run does; the flow run's id."""
         path = f"deployments/{self.deployment['id']}/create_flow_run"
         return str(self.server.ask(path, parameters=parameters)["id"])
+
+    def run_later(self, **parameters: Any) -> str:
+        """A run that is planned for tomorrow, and so begun by nobody."""
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": tomorrow}}
+        path = f"deployments/{self.deployment['id']}/create_flow_run"
+        return str(self.server.ask(path, parameters=parameters, state=state)["id"])
 
     def retry(self, id: str) -> None:
         """What the button Retry does (read in the dashboard's own code)."""

@@ -168,10 +168,13 @@ def test_a_killed_run_is_tried_again_without_a_person_and_somebody_is_told(
     made = serving.factory.cord("automations", "--notify-url-env", "ROOM", "--retries", "1")
     assert made.code == 0 and "a crashed run is tried again" in made.err + made.out, made.err
     assert "secret-room" not in json.dumps(serving.server.ask("block_documents/filter"))
+    never_begun = serving.run_later(recipe="recipe.yaml", seed=3)
+    serving.call_crashed(never_begun)
     id = serving.run(recipe="recipe.yaml", seed=2)
     serving.until_decoding(id)
     os.kill(serving.process_of_run(), signal.SIGKILL)
     serving.until(id, "COMPLETED")
+    assert serving.flow_run(never_begun)["state_type"] == "CRASHED", "it might never begin"
     assert serving.flow_run(id)["run_count"] == 2, "the same flow run, and nobody pressed Retry"
     waited = threading.Event()
     for _ in range(100):

@@ -56,8 +56,7 @@ def this_process() -> Holder:
 
 def is_provably_dead(holder: Holder) -> bool:
     """Whether it has ended, as far as this process can know: never of a process elsewhere."""
-    here = (socket.gethostname(), _boot(), _pid_namespace())
-    if (holder.host, holder.boot, holder.pid_namespace) != here:
+    if is_elsewhere(holder):
         return False
     try:
         os.kill(holder.pid, 0)
@@ -69,6 +68,12 @@ def is_provably_dead(holder: Holder) -> bool:
     if state in _ENDED:
         return True
     return began is not None and holder.began is not None and began != holder.began
+
+
+def is_elsewhere(holder: Holder) -> bool:
+    """Whether it is out of this process's sight: on another host, or in another container."""
+    here = (socket.gethostname(), _boot(), _pid_namespace())
+    return (holder.host, holder.boot, holder.pid_namespace) != here
 
 
 def _boot() -> str:

@@ -26,7 +26,7 @@ from uuid import uuid4
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from cord.errors import LakeError, RunHeld, RunLost
-from cord.lake.runs.holder import Holder, is_provably_dead, this_process
+from cord.lake.runs.holder import Holder, is_elsewhere, is_provably_dead, this_process
 from cord.lake.stores.store import Store
 
 _GENERATION = re.compile(r"/(\d{6,18})\.json$")
@@ -146,7 +146,8 @@ class Leases:
 
     def _refuse(self, lease: Lease | None) -> None:
         if lease is not None and lease.holder != self._holder and self._lives(lease):
-            raise RunHeld(_who_holds(self._run_id, lease, self._terms))
+            last = lease.renewed_at if is_elsewhere(lease.holder) else None
+            raise RunHeld(_who_holds(self._run_id, lease, self._terms), last)
 
     def _take_again(self, held: Held) -> Held:
         self._check_latest(held)
