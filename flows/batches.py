@@ -13,10 +13,13 @@ from prefect.task_runners import TaskRunner
 from cord.errors import CordError
 from cord.lake import open_lake
 from cord.lake.runs.shard_notes import shard_notes
+from cord.recipe import Recipe
 from cord.scheduler import Stopped
+from flows.runners import is_remote
 from tasks.batch import carry_out_batch, in_batches
 from tasks.board import BOARD
 from tasks.events import shards_failed
+from tasks.shards import SHARDS
 
 LOOK_EVERY_S = 2.0
 
@@ -26,16 +29,15 @@ def carry_out_batches(
     run_id: str,
     shards: list[int],
     together: int,
-    retries: int,
+    recipe: Recipe,
     runner: TaskRunner[Any],
     show: Callable[[float], None],
-    data_set: str,
 ) -> list[dict[str, Any]]:
     """Decode and verify all shards, batches of so many `together`; returns what each came to.
 
     `show` hears the share that is done, every 2 s. Raises as `raise_failures` when shards failed;
     the others are done all the same."""
-    carry_out: Task[..., Any] = carry_out_batch.with_options(retries=retries)
+    carry_out: Task[..., Any] = carry_out_batch.with_options(retries=recipe.run.retries)
     batches = in_batches(shards, together)
     every = {"lake_uri": unmapped(lake), "run_id": unmapped(run_id), "shards": batches}
     of_future = dict(zip(runner.map(carry_out, every), batches, strict=True))
@@ -50,6 +52,9 @@ def carry_out_batches(
             future.wait()  # or its state is asked of Prefect's server, which may be away
             if future.state.is_completed():
                 done[future] = future.result()
+                if is_remote(recipe):
+                    BOARD.shard_done(done[future])
+                    SHARDS.ended("verify", *of_future[future])
             else:
                 error = future.state.result(raise_on_failure=False)
                 known = isinstance(error, BaseException)
@@ -60,7 +65,9 @@ def carry_out_batches(
         raise
     if failed:
         by_shard = _by_shard(lake, run_id, batches, failed)
-        raise_failures(run_id, data_set, len(shards), by_shard)
+        for shard, error in by_shard.items():
+            SHARDS.failed(shard, told(error))
+        raise_failures(run_id, recipe.name, len(shards), by_shard)
     return [done[future] for future in of_future]
 
 

@@ -109,10 +109,9 @@ def _batch_by_batch(
         run_id,
         plan["shards"],
         _together(plan),
-        recipe.run.retries,
+        recipe,
         runner,
         live.show,
-        recipe.name,
     )
     live.show(1.0, is_last=True)
     artifacts.table(run_id, "batches", rows, "What each batch of shards came to")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import task
+from prefect.context import TaskRunContext
 
 from cord.ensemble import open_ensemble
 from cord.errors import CordError, LakeError
@@ -39,6 +40,7 @@ from tasks.board import BOARD
 from tasks.decode import decode_rows, told_of
 from tasks.failures import note_of
 from tasks.policy import OPTIONS, is_passing
+from tasks.shards import SHARDS
 from tasks.verify import counted, judge_shards
 
 TASK_RUNS = 512
@@ -122,10 +124,12 @@ def _decode(
         if waiting:
             commit_staged_together(lake, run_id, waiting)
             _clear(lake, document, list(waiting))
+            SHARDS.ended("decode", *waiting)
             waiting.clear()
 
     with noting_usage(lake, run_id, ensemble.metered_servers()):
         for shard in missing:
+            _begin("decode", shard)
             try:
                 decoded = load_staged(lake, run_id, shard)
                 if decoded is None:
@@ -168,15 +172,25 @@ def _verify(lake: Lake, run_id: str, shards: Sequence[int]) -> Counter[str]:
         for shard, (_, said) in judged.items():
             told = counted(shard, said)
             outcomes.update({name: told[name] for name in outcomes})
+    SHARDS.ended("verify", *shards)
     with suppress(LakeError):
         clear_note(lake, run_id, "verify", *shards)
     return outcomes
 
 
+def _begin(stage: Stage, shard: int) -> None:
+    context = TaskRunContext.get()
+    if context is not None:
+        SHARDS.tried(stage, shard, context.task_run.run_count, str(context.task_run.id))
+
+
 def _note(lake: Lake, run_id: str, about: Stage, failures: dict[int, Exception]) -> None:
+    notes = [note_of(about, shard, error) for shard, error in failures.items()]
+    for note in notes:
+        SHARDS.failed(note.shard, note.sentence, note.will_retry)
     with suppress(LakeError):  # the error itself is what counts
-        for shard, error in failures.items():
-            leave_note(lake, run_id, note_of(about, shard, error))
+        for note in notes:
+            leave_note(lake, run_id, note)
 
 
 def _failure(failures: dict[int, Exception]) -> Exception:
