@@ -23,7 +23,7 @@ from benchmarks.chaos.servers import prefect_server
 from benchmarks.figures import Figure, at_most
 from cord.miniature.problems import write_problems
 
-PROBLEMS = 2_000
+PROBLEMS = 3_000
 QUICK_PROBLEMS = 100
 NEW = 0.01
 GOAL = 0.03

@@ -25,7 +25,7 @@ from benchmarks.ray_cluster import ray_cluster
 from benchmarks.service.incremental import RECIPE, SEED
 from cord.miniature.problems import write_problems
 
-PROBLEMS = 2_400
+PROBLEMS = 720
 QUICK_PROBLEMS = 48
 SHARDS = 24
 QUICK_SHARDS = 4
