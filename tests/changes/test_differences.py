@@ -89,7 +89,7 @@ def test_long_texts_that_differ_at_their_end_differ() -> None:
 
 
 def test_what_may_hold_a_secret_is_not_shown() -> None:
-    serve = "model: B, serve: {arguments: [--hf-token=%s]}, temperature: 0.6"
+    serve = "model: B, serve: {arguments: [--some-key=%s]}, temperature: 0.6"
     old = 'url: "http://two:8000/v1", model: B, temperature: 0.6'
     one, other = (changed(old, serve % word) for word in ("hushhush", "quiet"))
     found = differences(one, other, same_search=True)
