@@ -4,7 +4,9 @@ The same recipe over the same problems (embedded models, a shard at a time and o
 on each node of one CPU), into an empty lake each: on a cluster of one node, then of two. Timed from
 the flow's first line to its last, workers' starts and the loading of the models included: of so
 many problems they are a small part, of `--quick`'s few they are not, and nothing is judged. The
-flow's process, Prefect's server and Ray's own processes take their share of the same cores.
+flow's process, Prefect's server and Ray's own processes take their share of the same cores. Beside
+it stands what a second process is worth on this machine without any of that: no second node of it
+can be worth more.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from benchmarks.chaos.servers import prefect_server
 from benchmarks.figures import Figure, at_least
 from benchmarks.ray_cluster import ray_cluster
 from benchmarks.service.incremental import RECIPE, SEED
+from benchmarks.service.two_processes import worth
 from cord.miniature.problems import write_problems
 
 PROBLEMS = 720
@@ -59,6 +62,7 @@ def run(quick: bool) -> list[Figure]:
             cluster.add_node()
             two = _refresh(folder, "two", environment)
             print(f"two nodes: {two:.1f} s", flush=True)
+            print(f"two processes without Ray: {worth():.2f} times one", flush=True)
         finally:
             server.kill()
     goal = NOT_JUDGED if quick else GOAL

@@ -12,7 +12,6 @@ While the run goes on, the server is asked every 3 s what the dashboard's page o
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -30,18 +29,15 @@ import httpx
 from benchmarks.chaos.servers import PrefectServer, prefect_server
 from benchmarks.figures import Figure, at_most
 from benchmarks.service.cheap_run import lay_down
-from cord.ensemble import open_ensemble
+from benchmarks.service.miniature_sample import seconds_of
 from cord.journal import Entry, Header, entry_line, header_line
 from cord.lake import Lake, open_lake
 from cord.lake.runs.journals import journal_folder, journal_progress
 from cord.lake.runs.progress import shard_states
-from cord.miniature.problems import distinct
-from cord.recipe_file import load_recipe
-from cord.scheduler import decode_problems
-from cord.types import Problem, Round
+from cord.types import Round
 
 SHARDS, QUICK = 10_000, 1_024
-SAMPLE, WARM = 48, 8
+SAMPLE = 48
 ASK_EVERY_S = 3.0
 SEARCH = "5ea7c4" * 8
 RUN = "ten-thousand"
@@ -50,28 +46,10 @@ RUN = "ten-thousand"
 def run(quick: bool) -> list[Figure]:
     """All of it; `quick` takes 1,024 shards, in 64 batches of 16."""
     shards = QUICK if quick else SHARDS
-    model_s = miniature_cpu_s()
+    model_s = seconds_of(SAMPLE, 16, time.process_time) / SAMPLE
     print(f"the miniature: {model_s:.3f} s of CPU a problem ({SAMPLE} problems)", flush=True)
     with tempfile.TemporaryDirectory(prefix="cord-shards-") as place:
         return _measured(Path(place), shards, model_s)
-
-
-def miniature_cpu_s() -> float:
-    """CPU seconds of one problem's search by the embedded models, 16 in flight."""
-    recipe = load_recipe(Path("recipes/demo.yaml"), {})
-    ensemble = open_ensemble(recipe, Path("recipes"))
-    made = distinct("demo", WARM + SAMPLE, seed=11)
-    problems = [Problem(f"p{i}", one.question, one.answer) for i, one in enumerate(made)]
-
-    async def decode(some: list[Problem]) -> None:
-        teachers, criterion = ensemble.teachers, ensemble.criterion
-        async for _ in decode_problems(some, teachers, criterion, recipe.search, 7, in_flight=16):
-            pass
-
-    asyncio.run(decode(problems[:WARM]))
-    begun = time.process_time()
-    asyncio.run(decode(problems[WARM:]))
-    return (time.process_time() - begun) / SAMPLE
 
 
 def _measured(place: Path, shards: int, model_s: float) -> list[Figure]:
