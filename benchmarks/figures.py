@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 
@@ -34,3 +36,19 @@ def report(figures: list[Figure], as_json: bool) -> None:
         print(f"{figure.name}: {figure.value:.4g} {figure.unit} (goal {figure.goal:.4g}): {mark}")
     if as_json:
         print(json.dumps({"figures": [asdict(figure) for figure in figures]}))
+
+
+def measure_parts(
+    prog: str, about: str | None, parts: Mapping[str, Callable[[bool], list[Figure]]]
+) -> None:
+    """The command line of a benchmark in parts, each a function of `quick`."""
+    parser = argparse.ArgumentParser(prog=f"python -m {prog}", description=about)
+    parser.add_argument("--quick", action="store_true", help="smaller samples; goals may be missed")
+    parser.add_argument("--json", action="store_true", help="a JSON document on the last line")
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    options = parser.parse_args()
+    figures: list[Figure] = []
+    for name in options.only:
+        print(f"== {name}", flush=True)
+        figures += parts[name](options.quick)
+    report(figures, options.json)

@@ -7,9 +7,7 @@ Each part prints what it did and its figures.
 
 from __future__ import annotations
 
-import argparse
-
-from benchmarks.figures import report
+from benchmarks.figures import measure_parts
 from benchmarks.service import at_scale, incremental, nodes, shards, unit_costs
 from benchmarks.service import report as report_page
 
@@ -22,20 +20,5 @@ PARTS = {
     "unit-costs": unit_costs.run,
 }
 
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller samples; goals may be missed")
-    parser.add_argument("--json", action="store_true", help="a JSON document on the last line")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    options = parser.parse_args()
-    figures = []
-    for name in options.only:
-        print(f"== {name}", flush=True)
-        figures += PARTS[name](options.quick)
-    report(figures, options.json)
-
-
 if __name__ == "__main__":
-    main()
+    measure_parts("benchmarks.service", __doc__, PARTS)
