@@ -54,6 +54,14 @@ def go(
     page.wait_for_selector("#problem[data-shows]")
 
 
+def expect_said(page: Page, errors: list[str], count: int, seconds: float = 10) -> None:
+    """Wait until the page has said this many things on its console."""
+    until = time.monotonic() + seconds
+    while len(errors) < count and time.monotonic() < until:
+        page.wait_for_timeout(20)
+    assert len(errors) >= count
+
+
 def test_a_run_is_found_filtered_ordered_and_read_by_mouse_keys_and_address(
     write: Write, opened: tuple[Page, list[str], list[str]], tmp_path: Path
 ) -> None:
@@ -61,10 +69,12 @@ def test_a_run_is_found_filtered_ordered_and_read_by_mouse_keys_and_address(
     out = tmp_path / "r.html"
     go(page, write(problems=40), out, at="#some-00007")
     expect(page.locator("#problem h2")).to_have_text("some-00007")
-    assert page.locator("#problem .step.winning").count() >= 3
     assert page.locator("#problem .step math").count() > 0, "the mathematics is rendered"
     assert page.locator(".tree .point").count() > 20
-    assert page.locator(".tree .edge.winning").count() == page.locator(".step.winning").count()
+    # A path of more than six steps is filled in after the page has answered.
+    edges = page.locator(".tree .edge.winning").count()
+    assert edges >= 3
+    expect(page.locator(".step.winning")).to_have_count(edges)
 
     page.keyboard.press("j")
     expect(page.locator("#problem h2")).to_have_text("some-00008")
@@ -95,7 +105,7 @@ def test_a_run_is_found_filtered_ordered_and_read_by_mouse_keys_and_address(
     page.locator(".reading .note button").click()
     expect(page.locator(".reading .note")).to_have_count(0)
     page.locator(".rivals summary").first.click()
-    assert page.locator(".rivals .rival").count() > 0
+    expect(page.locator(".rivals .rival").first).to_be_visible()
     assert (outside, errors) == ([], [])
 
 
@@ -161,9 +171,9 @@ def test_the_policy_stops_what_is_put_into_the_page(
         }"""
     )
     refused = page.evaluate("fetch('http://127.0.0.1:9/').then(() => false, () => true)")
-    page.wait_for_timeout(100)
+    expect_said(page, errors, 3)
     assert refused and page.evaluate("window.pwned") is None
-    assert len(errors) >= 3 and all("Content Security Policy" in error for error in errors[:3])
+    assert all("Content Security Policy" in error for error in errors[:3])
     assert outside == []
 
 
@@ -181,7 +191,7 @@ def test_thousands_are_listed_and_only_those_in_sight_are_in_the_document(
     page.locator("#list").focus()
     page.keyboard.press("End")
     expect(page.locator("#problem h2")).to_have_text("some-01499")
-    assert page.locator(".line.chosen").count() == 1
+    expect(page.locator(".line.chosen")).to_have_count(1)
     assert page.locator(".line").count() < 40
     assert errors == []
 

@@ -26,9 +26,11 @@ def hostile(tmp_path: Path) -> Path:
     mark = tmp_path / "ran"
     (folder / "own.py").write_text(
         f"from pathlib import Path\nPath({str(mark)!r}).touch()\n"
-        "from transformers import LlamaConfig as OwnConfig\n"
-        "from transformers import LlamaForCausalLM as OwnModel\n"
-        "from transformers import PreTrainedTokenizerFast as OwnTokenizer\n"
+        "from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast\n"
+        # Classes of its own: whoever trusts it marks them as custom, for the whole process.
+        "class OwnConfig(LlamaConfig): pass\n"
+        "class OwnModel(LlamaForCausalLM): pass\n"
+        "class OwnTokenizer(PreTrainedTokenizerFast): pass\n"
     )
     config = json.loads((folder / "config.json").read_text())
     config["auto_map"] = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
