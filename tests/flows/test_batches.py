@@ -3,6 +3,7 @@ does, with eight."""
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 
 import httpx
@@ -23,7 +24,7 @@ RUN = "in-batches"
 def test_batches_decode_verify_and_leave_a_broken_shard_to_a_resume(
     factory: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main_job, "shards_together", lambda *_: 3)
+    monkeypatch.setattr("flows.shards.shards_together", lambda *_: 3)
     factory.write_recipe(run={"seed": 7, "shards": 8, "workers": 2, "retries": 0})
     url = factory.environment["PREFECT_API_URL"]
     with temporary_settings({PREFECT_API_URL: url}):
@@ -34,6 +35,7 @@ def test_batches_decode_verify_and_leave_a_broken_shard_to_a_resume(
             main_job.refresh(factory.lake, RUN)
         lacking = [one.index for one in shard_states(launch.lake, RUN) if not one.verified]
         assert lacking == [4], "the others of its batch went on"
+        assert re.search(r"\| 4 \| \d+ \| \*\*failed\*\* \|", page_of(url)), "its last word"
         assert task_names(url) >= {f"shards {RUN} {n}" for n in ("0 to 2", "3 to 5", "6 to 7")}
 
         launch.lake.store.delete([staged_key(RUN, 4)])
@@ -43,6 +45,16 @@ def test_batches_decode_verify_and_leave_a_broken_shard_to_a_resume(
             summary = main_job.refresh(factory.lake, RUN)
     assert summary["release"] == "small@1"
     assert f"shards {RUN} 4 to 4" in task_names(url), "only that shard ran"
+
+
+def page_of(url: str) -> str:
+    """What the run's live page says."""
+    found = httpx.post(
+        f"{url}/artifacts/filter",
+        json={"artifacts": {"key": {"any_": [f"{RUN}-live"]}}, "sort": "ID_DESC"},
+    )
+    found.raise_for_status()
+    return str(found.json()[0]["data"])
 
 
 def task_names(url: str) -> set[str]:
