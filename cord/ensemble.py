@@ -165,11 +165,10 @@ class Ensemble:
 
     def metered_servers(self) -> tuple[MeteredServer, ...]:
         """The vLLM servers behind it, each once."""
-        from cord.engines.vllm.engine import VllmEngine
-        from cord.engines.vllm.reward_engine import VllmRewardEngine
+        from cord.engines.vllm.model import VllmModel
 
         inner = {_innermost(engine) for engine in self._models.values()}
-        servers = [e.metered_server for e in inner if isinstance(e, VllmEngine | VllmRewardEngine)]
+        servers = [e.metered_server for e in inner if isinstance(e, VllmModel)]
         return tuple({server.name: server for server in servers}.values())
 
     async def describe(self) -> dict[str, EngineInfo]:

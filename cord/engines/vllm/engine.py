@@ -25,12 +25,12 @@ from cord.engines import (
 )
 from cord.engines.prefix import own_ids
 from cord.engines.suspects import Suspects
-from cord.engines.vllm.metrics import MeteredServer
+from cord.engines.vllm.model import VllmModel
 from cord.engines.vllm.scoring import Scoring
 from cord.engines.vllm.scoring_ways import WAYS, ScoringWay
-from cord.engines.vllm.served import Served, ask_who
-from cord.engines.vllm.server import Answer, Patience, VllmServer
-from cord.engines.vllm.tokens import Ids, VllmTokenizer
+from cord.engines.vllm.served import Served
+from cord.engines.vllm.server import Answer, Patience
+from cord.engines.vllm.tokens import Ids
 from cord.errors import ContextTooLong, EngineError, EngineRefused, EngineUnreachable
 from cord.prompts import INSTRUCTIONS
 from cord.types import Step
@@ -44,12 +44,9 @@ _NEUTRAL = {
 }
 
 
-class VllmEngine:
-    """An `Engine` over a vLLM server (0.20 or newer). Safe from several loops and threads.
-
-    `api_key_env` names the environment variable that holds the server's key. The key is read for
-    each request and kept nowhere. `identity` is what names the model, where the caller knows
-    better than the server's listing. `ways` are the ways to score that may be used."""
+class VllmEngine(VllmModel):
+    """An `Engine` over a vLLM server. `ways` are the ways to score that may be used; the other
+    arguments are `VllmModel`'s."""
 
     def __init__(
         self,
@@ -63,23 +60,11 @@ class VllmEngine:
         ways: Mapping[str, ScoringWay] = WAYS,
         suspects: Suspects | None = None,
     ) -> None:
-        self._api_key_env = api_key_env
-        self._server = VllmServer(
-            url, model, api_key_env, patience or Patience(), connections, suspects=suspects
+        super().__init__(
+            url, model, api_key_env, instructions, patience, connections, identity, suspects
         )
-        self._tokenizer = VllmTokenizer(self._server, instructions)
         self._score = Scoring(self._server, self._tokenizer, ways)
-        self._identity = identity
-        self._served: Served | None = None
         self._info: EngineInfo | None = None
-
-    def __repr__(self) -> str:
-        return f"VllmEngine({self._server.url!r}, {self._server.model!r})"
-
-    @property
-    def metered_server(self) -> MeteredServer:
-        """Where its server's own counters are."""
-        return MeteredServer(self._server.url, lambda: self._server.url, self._api_key_env)
 
     async def describe(self) -> EngineInfo:
         """Say what model this is, having tried that it takes a chat and whether it scores."""
@@ -154,15 +139,6 @@ class VllmEngine:
     async def prompt_tokens(self, question: str) -> int:
         """How many tokens the prompt of this question takes (chat template included)."""
         return len(await self._tokenizer.prompt_ids(question))
-
-    async def close(self) -> None:
-        """Close the connections. The engine may be used again afterwards."""
-        await self._server.close()
-
-    async def _ask_who(self, patience_s: float | None = None) -> Served:
-        if self._served is None:
-            self._served = await ask_who(self._server, self._identity, patience_s)
-        return self._served
 
     async def _way_to_score(self) -> str:
         """The way its log-probabilities are read, "" where it gives none."""

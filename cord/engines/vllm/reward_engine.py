@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from cord.engines import EngineInfo, json_values
 from cord.engines.rewarding import RewardRequest
 from cord.engines.suspects import Suspects
-from cord.engines.vllm.metrics import MeteredServer
-from cord.engines.vllm.served import Served, ask_who
-from cord.engines.vllm.server import Answer, Patience, VllmServer
-from cord.engines.vllm.tokens import Ids, VllmTokenizer
+from cord.engines.vllm.model import VllmModel
+from cord.engines.vllm.server import Answer, Patience
+from cord.engines.vllm.tokens import Ids
 from cord.errors import ContextTooLong
 from cord.prompts import REWARD_INSTRUCTIONS, STEP_REWARD_TOKEN
 
@@ -39,10 +38,8 @@ class _Prompt:
     """How many `<extra_0>` stand in it; 0: it is read as a whole."""
 
 
-class VllmRewardEngine:
-    """A `RewardEngine` over a vLLM server. Safe from several loops and threads.
-
-    The arguments are `VllmEngine`'s."""
+class VllmRewardEngine(VllmModel):
+    """A `RewardEngine` over a vLLM server. The arguments are `VllmModel`'s."""
 
     def __init__(
         self,
@@ -54,22 +51,10 @@ class VllmRewardEngine:
         identity: str = "",
         suspects: Suspects | None = None,
     ) -> None:
-        self._api_key_env = api_key_env
-        self._server = VllmServer(
-            url, model, api_key_env, patience or Patience(), connections, suspects=suspects
+        super().__init__(
+            url, model, api_key_env, REWARD_INSTRUCTIONS, patience, connections, identity, suspects
         )
-        self._tokenizer = VllmTokenizer(self._server, REWARD_INSTRUCTIONS)
-        self._identity = identity
-        self._served: Served | None = None
         self._mark: tuple[int | None] | None = None
-
-    def __repr__(self) -> str:
-        return f"VllmRewardEngine({self._server.url!r}, {self._server.model!r})"
-
-    @property
-    def metered_server(self) -> MeteredServer:
-        """Where its server's own counters are."""
-        return MeteredServer(self._server.url, lambda: self._server.url, self._api_key_env)
 
     async def describe(self) -> EngineInfo:
         """Say what model this is, having tried that it rewards steps."""
@@ -102,15 +87,6 @@ class VllmRewardEngine:
             return self._reward(await self._server.post(_PATH, body), prompt)
 
         return await self._server.insist(ask)
-
-    async def close(self) -> None:
-        """Close the connections. The engine may be used again afterwards."""
-        await self._server.close()
-
-    async def _ask_who(self, patience_s: float | None = None) -> Served:
-        if self._served is None:
-            self._served = await ask_who(self._server, self._identity, patience_s)
-        return self._served
 
     async def _mark_id(self) -> int | None:
         """The id of `<extra_0>`; None where it is no token of this model's."""
