@@ -13,6 +13,8 @@ from pathlib import Path
 from cord.decontamination.sets import read_sets
 from cord.engines import Engine, EngineInfo
 from cord.ensemble import Ensemble
+from cord.lake import Lake
+from cord.lake.releases.release import find_release
 from cord.plan import Identity, identify
 from cord.problems import read_problems
 from cord.recipe import Recipe
@@ -61,6 +63,18 @@ async def take_in(recipe: Recipe, folder: Path, ensemble: Ensemble) -> Intake:
     hashes = [one.sha256 for one in checked.sets]
     identity = identify(recipe, infos, fitting, quarantined, hashes)
     return Intake(read.rows, tuple(fitting), tuple(quarantined), infos, identity)
+
+
+def pin_releases(recipe: Recipe, lake: Lake) -> Recipe:
+    """The recipe with the releases of `deduplicate.against` named by version, as they are now: a
+    newer one makes another run, and a resume holds its records against those the run began with.
+
+    Raises `UsageError` for one that is not there, `LakeError`."""
+    labels = tuple(find_release(lake, name).label for name in recipe.deduplicate.against)
+    if labels == recipe.deduplicate.against:
+        return recipe
+    pinned = recipe.deduplicate.model_copy(update={"against": labels})
+    return recipe.model_copy(update={"deduplicate": pinned})
 
 
 async def _too_long(

@@ -93,7 +93,7 @@ def known_grid(ablation: Ablation, folder: Path, lake_uri: str) -> Grid:
     runs: dict[str, str] = {}
     missing: list[str] = []
     for cell in cells_of(ablation):
-        run_id = run_id_of(base, cell.changes)
+        run_id = run_id_of(base, lake_uri, cell.changes)
         if load_measures(lake, run_id) is None:
             missing.append(f"{cell.title}: not done")
         else:

@@ -18,7 +18,7 @@ from cord.changes.refresh_plan import RefreshPlan, hold_withdrawn, plan_refresh
 from cord.changes.words import page
 from cord.ensemble import open_ensemble
 from cord.errors import CordError, LakeError, UsageError
-from cord.intake import Intake, take_in
+from cord.intake import Intake, pin_releases, take_in
 from cord.lake import Lake, open_lake
 from cord.lake.releases.release import newest_release
 from cord.lake.runs.holding import Hold, refuse_if_held
@@ -73,6 +73,7 @@ def prepare(
     lake = open_lake(lake_uri, create=True)
     if run_id is not None:
         refuse_if_held(lake, check_run_id(run_id))
+    recipe = pin_releases(recipe, lake)
     folder = recipe_path.resolve().parent
     intake = _take_in(recipe, folder)
     run_id = run_id or intake.identity.run_id(recipe.name)
@@ -97,6 +98,7 @@ def prepare_refresh(recipe: Recipe, folder: Path, lake_uri: str) -> Launch:
     Raises as `prepare` does; more than half of the problems withdrawn is too much where the recipe
     gives no bound."""
     lake = open_lake(lake_uri, create=True)
+    recipe = pin_releases(recipe, lake)
     intake = _take_in(recipe, folder)
     run_id, known = _run_of_today(lake, recipe, intake)
     if known is not None and known.state == "completed":
@@ -127,19 +129,27 @@ def _run_of_today(lake: Lake, recipe: Recipe, intake: Intake) -> tuple[str, RunD
 def plan_of(recipe: Recipe, folder: Path, lake_uri: str) -> RefreshPlan:
     """What a run of this recipe would do; nothing is written, and a lake that is not there is taken
     for an empty one. Raises `ProblemsError`, `EngineError`, `LakeError`."""
+    lake: Lake | None = None
     try:
         lake = open_lake(lake_uri)
+        recipe = pin_releases(recipe, lake)
     except LakeError:
-        lake = None
         if open_store(lake_uri).list():
             raise
+        if recipe.deduplicate.against:
+            named = ", ".join(recipe.deduplicate.against)
+            raise UsageError(
+                f"deduplicate.against names {named}, and there is no lake at {lake_uri} yet"
+            ) from None
     intake = _take_in(recipe, folder)
     return plan_refresh(lake, recipe, intake, intake.identity.run_id(recipe.name))
 
 
-def run_id_of(recipe_path: Path, overrides: Mapping[str, object]) -> str:
+def run_id_of(recipe_path: Path, lake_uri: str, overrides: Mapping[str, object]) -> str:
     """What a run of this recipe would be named. Raises as `prepare` does."""
     recipe = load_recipe(recipe_path, overrides)
+    if recipe.deduplicate.against:
+        recipe = pin_releases(recipe, open_lake(lake_uri))
     intake = _take_in(recipe, recipe_path.resolve().parent)
     return intake.identity.run_id(recipe.name)
 

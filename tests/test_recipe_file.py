@@ -62,6 +62,11 @@ def test_the_shipped_recipes_are_good() -> None:
         ("name: limo", "name: ../limo", "limo.yaml:1: name"),
         ("meta_prover: qwq", "meta_prover: 7", "a teacher's name, or a model"),
         ("teachers:", "teachers: [", "not valid YAML"),
+        (
+            "verify: math",
+            "verify: math\ndeduplicate: {against: [limo]}",
+            "deduplicate.against 'limo' is this recipe's own newest release",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_field(old: str, new: str, sentence: str) -> None:

@@ -120,6 +120,16 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _asks_what_it_has(self) -> Self:
+        if self.name in self.deduplicate.against:
+            raise ValueError(
+                f"deduplicate.against {self.name!r} is this recipe's own newest release, which "
+                "holds what it is to make: every record would be a duplicate; leave it out, or "
+                f"name an earlier version, as in {self.name}@1"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _someone_can_score(self) -> Self:
         criterion = self.search.criterion
         if criterion == "process-reward" and self.reward_model is None:

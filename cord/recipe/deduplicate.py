@@ -22,8 +22,9 @@ class DeduplicateSettings(Section):
     word triples are one: at 0.9 they differ by a word here and there, at 0.8 already by a sentence
     or by a step. null: only the same text, but for case and white space."""
     against: tuple[str, ...] = Field(default=(), strict=False)
-    """Earlier releases whose questions are not asked again: `NAME` (its newest) or `NAME@VERSION`.
-    None: a data set that is made again may ask what it asked before."""
+    """Releases whose questions are not asked again: `NAME` (its newest; when there is a newer one,
+    the same recipe is another run) or `NAME@VERSION`. None: a data set that is made again may ask
+    what it asked before."""
 
     @field_validator("against")
     @classmethod

@@ -100,7 +100,7 @@ def shoot(page: Page, folder: Path, name: str) -> None:
 def test_a_failed_shard_is_resumed_by_one_click_and_it_alone_runs(
     serving: Serving, tmp_path: Path
 ) -> None:
-    name = run_id_of(serving.factory.recipe_path, {})
+    name = run_id_of(serving.factory.recipe_path, serving.factory.lake, {})
     staged = Path(serving.factory.lake) / "runs" / name / "shards" / "00001.json"
     staged.parent.mkdir(parents=True)
     staged.write_text("{")  # as a disk that failed may leave it

@@ -132,6 +132,44 @@ def test_a_source_that_goes_back_makes_a_release_again_and_one_that_shrinks_is_r
     assert len(factory.ask("select * from releases")) == 3, "nothing was published"
 
 
+def test_a_newer_release_of_what_it_is_held_against_makes_another_run(factory: Factory) -> None:
+    factory.write_recipe(name="held", deduplicate={"against": ["asked"]})
+    factory.write_problems(4)
+    missing = factory.run("--dry-run")
+    assert missing.code == 2 and "against names asked, and there is no lake" in missing.err, missing.err
+    missing = factory.run()
+    assert missing.code == 2 and "there is no data set 'asked'" in missing.err, missing.err
+    assert factory.cord("runs", "--json").json == [], "it is said before anything is decoded"
+
+    rows = rows_of(factory)
+    factory.write_recipe(name="asked")
+    write_rows(factory, rows[:1])
+    assert factory.run().code == 0
+    factory.write_recipe(name="held", deduplicate={"against": ["asked"]})
+    write_rows(factory, rows)
+    first = factory.run()
+    assert first.code == 0 and first.json["release"] == "held@1", first.err
+    before = records(factory, "held@1")
+    assert rows[0]["id"] not in before and len(before) == 3
+    assert factory.run().json["run_id"] == first.json["run_id"], "nothing has changed"
+
+    factory.write_recipe(name="asked")
+    write_rows(factory, rows[:2])
+    assert factory.run().code == 0
+    factory.write_recipe(name="held", deduplicate={"against": ["asked"]})
+    write_rows(factory, rows)
+    planned = factory.run("--dry-run").json
+    assert planned["to_decode"] == 0
+    (difference,) = planned["differences"]
+    assert difference["field"] == "deduplicate.against"
+    assert (difference["before"], difference["after"]) == ("[asked@1]", "[asked@2]")
+    second = factory.run()
+    assert second.code == 0 and second.json["release"] == "held@2", second.err
+    assert records(factory, "held@2") == {
+        id: row for id, row in before.items() if id != rows[1]["id"]
+    }
+
+
 def test_a_changed_recipe_says_what_it_invalidates_and_only_that_is_made_again(
     factory: Factory,
 ) -> None:
