@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.chaos.servers import free_port
@@ -27,6 +28,9 @@ class RayCluster:
     folder: Path
     """Short: sockets lie in it."""
     environment: dict[str, str]
+    pinned: bool = False
+    """Each node to a CPU of its own, the first one first: one that is told it has one CPU has no
+    more than that, whatever threads its workers have."""
     address: str = ""
     """What RAY_ADDRESS is."""
 
@@ -67,6 +71,7 @@ class RayCluster:
                     "--object-store-memory=80000000", "--disable-usage-stats",
                 ],
                 env=self.environment, capture_output=True, text=True, timeout=300,
+                preexec_fn=partial(os.sched_setaffinity, 0, self._cpus()),
             )  # fmt: skip
             said = started.stdout + started.stderr
             if started.returncode == 0:
@@ -74,6 +79,12 @@ class RayCluster:
             if "--head" in arguments:
                 self.stop()
         raise RuntimeError(f"ray start failed:\n{said[-2000:]}")
+
+    def _cpus(self) -> set[int]:
+        """Those of the next node."""
+        all_of_them = sorted(os.sched_getaffinity(0))
+        nodes = len(self.raylets()) if self.address else 0
+        return {all_of_them[nodes % len(all_of_them)]} if self.pinned else set(all_of_them)
 
     def stop(self) -> None:
         """End all that belongs to it."""
@@ -105,7 +116,9 @@ def _title(pid: int) -> str:
 
 
 @contextmanager
-def ray_cluster(settings: Mapping[str, str] | None = None) -> Iterator[RayCluster]:
+def ray_cluster(
+    settings: Mapping[str, str] | None = None, pinned: bool = False
+) -> Iterator[RayCluster]:
     """A cluster with its head, its workers' environment with `settings`; stopped at the end."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
@@ -116,7 +129,7 @@ def ray_cluster(settings: Mapping[str, str] | None = None) -> Iterator[RayCluste
     with tempfile.TemporaryDirectory(
         prefix="ray", dir="/tmp", ignore_cleanup_errors=True
     ) as folder:
-        cluster = RayCluster(Path(folder), environment)
+        cluster = RayCluster(Path(folder), environment, pinned)
         try:
             cluster.add_head()
             yield cluster

@@ -1,12 +1,12 @@
 """What a second node of a Ray cluster is worth to a CPU-bound miniature.
 
 The same recipe over the same problems (embedded models, a shard at a time and one thread of torch
-on each node of one CPU), into an empty lake each: on a cluster of one node, then of two. Timed from
-the flow's first line to its last, workers' starts and the loading of the models included: of so
-many problems they are a small part, of `--quick`'s few they are not, and nothing is judged. The
-flow's process, Prefect's server and Ray's own processes take their share of the same cores. Beside
-it stands what a second process is worth on this machine without any of that: no second node of it
-can be worth more.
+on each node, which is pinned to a CPU of its own and has no other), into an empty lake each: on a
+cluster of one node, then of two. Timed from the flow's first line to its last, workers' starts and
+the loading of the models included: of so many problems they are a small part, of `--quick`'s few
+they are not, and nothing is judged. The flow's process, Prefect's server and Ray's own processes
+take their share of the same cores. Beside it stands what a second process is worth on this machine
+without any of that: no second node of it can be worth more.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run(quick: bool) -> list[Figure]:
     settings = {"seed": SEED, "shards": shards, "in_flight": 128, "runner": "ray"}
     with (
         tempfile.TemporaryDirectory(prefix="cord-nodes-") as made,
-        ray_cluster(ONE_THREAD) as cluster,
+        ray_cluster(ONE_THREAD, pinned=True) as cluster,
     ):
         folder = Path(made)
         write_problems(folder / "problems.jsonl", problems, SEED)

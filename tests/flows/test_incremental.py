@@ -136,7 +136,8 @@ def test_a_newer_release_of_what_it_is_held_against_makes_another_run(factory: F
     factory.write_recipe(name="held", deduplicate={"against": ["asked"]})
     factory.write_problems(4)
     missing = factory.run("--dry-run")
-    assert missing.code == 2 and "against names asked, and there is no lake" in missing.err, missing.err
+    assert missing.code == 2, missing.err
+    assert "deduplicate.against names asked, and there is no lake" in missing.err
     missing = factory.run()
     assert missing.code == 2 and "there is no data set 'asked'" in missing.err, missing.err
     assert factory.cord("runs", "--json").json == [], "it is said before anything is decoded"
