@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import prefect_api
 from factory import BIN, free_port
 
 
@@ -85,14 +86,8 @@ class PrefectProcess:
         return self.request("POST", path, json=body)
 
     def request(self, method: str, path: str, **given: Any) -> Any:
-        """What the API answers; asked again while its database is locked (503)."""
-        for _ in range(20):
-            answer = httpx.request(method, f"{self.url}/{path}", timeout=60, **given)
-            if answer.status_code != 503:
-                break
-            time.sleep(0.5)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        """What the API answers."""
+        return prefect_api.ask(self.url, method, path, **given)
 
     def flow_runs(self) -> list[dict[str, Any]]:
         """All flow runs, the oldest first."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from contextlib import closing
 
-import httpx
+import prefect_api
 import pytest
 from factory import Factory
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -49,18 +49,12 @@ def test_batches_decode_verify_and_leave_a_broken_shard_to_a_resume(
 
 def page_of(url: str) -> str:
     """What the run's live page says."""
-    found = httpx.post(
-        f"{url}/artifacts/filter",
-        json={"artifacts": {"key": {"any_": [f"{RUN}-live"]}}, "sort": "ID_DESC"},
-    )
-    found.raise_for_status()
-    return str(found.json()[0]["data"])
+    asked = {"artifacts": {"key": {"any_": [f"{RUN}-live"]}}, "sort": "ID_DESC"}
+    found = prefect_api.ask(url, "POST", "artifacts/filter", json=asked)
+    return str(found[0]["data"])
 
 
 def task_names(url: str) -> set[str]:
     """Of all task runs of shards there are."""
-    found = httpx.post(
-        f"{url}/task_runs/filter", json={"task_runs": {"name": {"like_": f"shards {RUN}"}}}
-    )
-    found.raise_for_status()
-    return {run["name"] for run in found.json()}
+    asked = {"task_runs": {"name": {"like_": f"shards {RUN}"}}}
+    return {run["name"] for run in prefect_api.ask(url, "POST", "task_runs/filter", json=asked)}

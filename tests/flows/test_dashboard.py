@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
+import prefect_api
 import pytest
 from factory import Factory
 from s3_server import S3Server
@@ -32,9 +32,8 @@ class Dashboard:
         self.logs = self._find("logs", logs=about)
 
     def _find(self, what: str, **filters: Any) -> list[dict[str, Any]]:
-        found = httpx.post(f"{self._api}/{what}/filter", json={**filters, "limit": 200})
-        found.raise_for_status()
-        return list(found.json())
+        path = f"{what}/filter"
+        return list(prefect_api.ask(self._api, "POST", path, json={**filters, "limit": 200}))
 
     def task_names(self) -> set[str]:
         return {run["name"] for run in self.task_runs}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import prefect_api
 import pytest
 from factory import BIN, Factory
 
@@ -22,10 +23,8 @@ NIGHTLY = ("--cron", "0 3 * * *")
 
 def ask(factory: Factory, method: str, path: str, **body: Any) -> Any:
     """What the session's Prefect server answers."""
-    url = f"{factory.environment['PREFECT_API_URL']}/{path}"
-    answer = httpx.request(method, url, json=body or None, timeout=60)
-    answer.raise_for_status()
-    return answer.json() if answer.content else None
+    url = factory.environment["PREFECT_API_URL"]
+    return prefect_api.ask(url, method, path, json=body or None)
 
 
 def deployment(factory: Factory, name: str) -> dict[str, Any]:

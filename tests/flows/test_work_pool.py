@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import prefect_api
 import pytest
 from factory import BIN, STARTER, Factory
 
@@ -21,10 +21,8 @@ POOL = "p-two-workers"
 
 def ask(factory: Factory, method: str, path: str, **body: Any) -> Any:
     """What the session's Prefect server answers."""
-    url = f"{factory.environment['PREFECT_API_URL']}/{path}"
-    answer = httpx.request(method, url, json=body or None, timeout=60)
-    answer.raise_for_status()
-    return answer.json() if answer.content else None
+    url = factory.environment["PREFECT_API_URL"]
+    return prefect_api.ask(url, method, path, json=body or None)
 
 
 @contextmanager

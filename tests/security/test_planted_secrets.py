@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pyarrow.parquet as pq
 import pytest
 from doubles.openai_answers import OpenAIAnswers
@@ -150,9 +149,7 @@ def test_nothing_that_two_runs_leave_holds_a_secret(
         cord("run", "recipe.yaml", code=None)
         assert len(answers.faults) < 200
     run_id = ran.json["run_id"]
-    made = httpx.post(
-        f"{prefect.url}/automations/filter", json={}, auth=tuple(known.split(":"))
-    ).json()
+    made = prefect.request("POST", "automations/filter", json={}, auth=tuple(known.split(":")))
     assert AUTOMATION in [one["name"] for one in made], "the heartbeats were let in"
     for command in (
         ("status", run_id),
