@@ -31,7 +31,7 @@ from flows.at_work import in_its_own_thread, once_free
 from flows.heartbeats import beating
 from flows.launch import Launch, prepare_refresh
 from flows.servers import servers_end
-from flows.serving import carry_out_here
+from flows.serving import carry_out_here, told_release
 from flows.tagging import TAG
 from tasks.events import contract_failed
 from tasks.report import stored_summary
@@ -108,13 +108,10 @@ def _nothing_new(launch: Launch) -> str:
 
 def _made(plan: RefreshPlan | None, summary: dict[str, Any]) -> str:
     """`demo@4: 63 records; 2 new, 0 changed, 61 unchanged, 1 withdrawn problems`."""
-    release = summary.get("release")
-    said = (
-        f"{release}: {summary.get('records', 0):,} records" if release else "no record to publish"
-    )
+    said = told_release(summary)
     if plan is not None and plan.base is not None:
         said += f"; {told_changes(plan)} problems"
-        if release == plan.base.release:
+        if summary.get("release") == plan.base.release:
             said += "; the records are as they were, so that there is no new release"
     return said
 

@@ -143,6 +143,7 @@ def test_a_failed_shard_is_resumed_by_one_click_and_it_alone_runs(
     live = artifact(serving, id, "-live")["data"]
     assert "3 verified" in live and "failed" not in live
     run = serving.flow_run(id)
+    assert run["state"]["message"].startswith("small@1: ")
     assert run["name"] == name and {"cord", "small", "seed 7"} <= set(run["tags"])
     (failed,) = heard_of(serving, "cord.shard.failed")
     assert failed["payload"]["shard"] == 1 and failed["payload"]["error"] == "LakeError"
