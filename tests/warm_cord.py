@@ -1,8 +1,8 @@
 """`cord` as a process that begins where its imports end.
 
-Most of the time of a short command goes into importing torch, transformers and Great Expectations.
-`multiprocessing`'s fork server does that once for a test session; a command is then a fork of it:
-a process and session of its own, with its own folder, environment, output and exit code.
+Most of the time of a short command goes into importing torch, transformers, datasets and Great
+Expectations. `multiprocessing`'s fork server does that once for a test session; a command is then a
+fork of it: a process and session of its own, with its own folder, environment, output, exit code.
 
 Prefect reads the environment when it is imported, so it never is before the fork. Forks share one
 seed of `hash`: that it makes no difference to the bytes, runs of `Factory.start` prove
@@ -30,6 +30,7 @@ IMPORTED = [
     "cord.intake",
     "cord.lake.tables.query",
     "data_contracts.records",
+    "datasets",
     "great_expectations",
 ]
 _FORKS = multiprocessing.get_context("forkserver")
