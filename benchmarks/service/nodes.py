@@ -25,7 +25,7 @@ from benchmarks.chaos.servers import prefect_server
 from benchmarks.figures import Figure, at_least
 from benchmarks.ray_cluster import ray_cluster
 from benchmarks.service.incremental import RECIPE, SEED
-from benchmarks.service.two_processes import worth
+from benchmarks.service.two_processes import ONE_THREAD, worth
 from cord.miniature.problems import write_problems
 
 PROBLEMS = 720
@@ -34,7 +34,6 @@ SHARDS = 24
 QUICK_SHARDS = 4
 GOAL = 1.7
 NOT_JUDGED = 0.0
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def run(quick: bool) -> list[Figure]:
