@@ -16,7 +16,7 @@ Rows = list[dict[str, Any]]
 
 def decode_slowly(factory: Factory) -> None:
     """Enough problems, one after another, that a signal always comes in the midst of decoding."""
-    factory.write_problems(40)
+    factory.write_problems(24)
     factory.write_recipe(run={"seed": 7, "shards": 4, "workers": 2, "in_flight": 2, "retries": 1})
 
 

@@ -141,6 +141,7 @@ def test_half_an_answer_is_asked_for_again_and_never_taken_for_the_whole(
         lake.tables.read("steps")
 
 
+@pytest.mark.parametrize("server", ["moto"], indirect=True)  # all the answers are the proxy's
 @pytest.mark.parametrize("fault", LASTING)
 def test_what_lasts_is_said_in_one_sentence_and_leaves_nothing_half_published(
     lake: Lake, proxy: FaultyS3, make_rows: Rows, server: S3Server, fault: str
@@ -187,6 +188,7 @@ def test_a_publication_that_failed_midway_is_repeated_as_if_nothing_had_been(
     assert all("trajectory" in said for said in verify_release(lake, made.manifest))
 
 
+@pytest.mark.parametrize("server", ["moto"], indirect=True)  # it is the proxy that is silent
 def test_a_server_that_never_answers_is_given_up(lake: Lake, proxy: FaultyS3) -> None:
     proxy.aim(faulty_s3.hang, "GET", "/key", times=None)
     with pytest.raises(LakeError, match=r"cannot reach .* \(ReadTimeoutError\)"):
