@@ -141,7 +141,6 @@ def test_half_an_answer_is_asked_for_again_and_never_taken_for_the_whole(
         lake.tables.read("steps")
 
 
-@pytest.mark.parametrize("server", ["moto"], indirect=True)  # all the answers are the proxy's
 @pytest.mark.parametrize("fault", LASTING)
 def test_what_lasts_is_said_in_one_sentence_and_leaves_nothing_half_published(
     lake: Lake, proxy: FaultyS3, make_rows: Rows, server: S3Server, fault: str
